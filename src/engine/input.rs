@@ -1,0 +1,81 @@
+//! Everything that can happen to a node.
+//!
+//! Made by the adapters and `daemon::event_loop`; one stop after: `engine::node`.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use crate::wire::field::Priority;
+
+/// A virtual router of this node: its place in the node's table.
+///
+/// Stays the same for as long as the router exists, also across a reload that keeps it; a number is not given twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RouterKey(pub u32);
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A packet arrived on a raw socket.
+    Datagram(Datagram<'a>),
+    /// A deadline may be due; harmless when none is.
+    Timeout,
+    /// An interface is as this says: it appeared, changed or went away.
+    Interface(Interface),
+    /// The kernel holds these VIPs of a router that asked for them; indices into `RouterParams::vips`.
+    Vips {
+        /// Whose.
+        router: RouterKey,
+        /// Confirmed since the last such input.
+        held: Range<u16>,
+    },
+    /// Weights changed what this node is worth.
+    Priority {
+        /// Whose.
+        router: RouterKey,
+        /// The effective priority from here on.
+        effective: Priority,
+    },
+    /// The node begins to take part.
+    Startup,
+    /// The node hands over what it holds and takes part no longer.
+    Shutdown,
+}
+
+/// One packet as a raw socket delivers it.
+#[derive(Clone, Copy, Debug)]
+pub enum Datagram<'a> {
+    /// IPv4: header included, protocol 112 or 51.
+    V4 {
+        /// Index of the interface it came in on.
+        interface: u32,
+        /// From the first byte of the IP header.
+        packet: &'a [u8],
+    },
+    /// IPv6: the payload alone, the rest from control messages.
+    V6 {
+        /// Index of the interface it came in on.
+        interface: u32,
+        /// Source address.
+        source: std::net::Ipv6Addr,
+        /// Destination address.
+        destination: std::net::Ipv6Addr,
+        /// Hop limit on arrival.
+        hop_limit: u8,
+        /// From the first byte of the VRRP message.
+        payload: &'a [u8],
+    },
+}
+
+/// State of one interface, found by the name in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The name the configuration uses.
+    pub name: String,
+    /// Kernel index; `None` while no interface has that name. Another number than before: deleted and made again.
+    pub index: Option<u32>,
+    /// Administratively up and running (carrier).
+    pub is_up: bool,
+    /// Its addresses in the kernel's order, tentative ones and our own VIPs left out.
+    pub addresses: Vec<IpAddr>,
+}

@@ -1,0 +1,388 @@
+//! Everything a node can want or tell.
+//!
+//! Made by the engine; one stop after: `daemon::effects` (sends, wishes) and `daemon::journal` (events).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::input::RouterKey;
+use crate::wire::checksum::ChecksumForm;
+use crate::wire::field::Priority;
+
+/// One wish or one fact, to be taken in the order of [`super::node::Node::poll_output`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send an advert.
+    Send(Transmit),
+    /// Put the router's VIPs on their interfaces and say so with `Input::Vips`.
+    AcquireVips {
+        /// Whose.
+        router: RouterKey,
+    },
+    /// Take the router's VIPs away.
+    ReleaseVips {
+        /// Whose.
+        router: RouterKey,
+    },
+    /// Tell the neighbours where these VIPs are; indices into `RouterParams::vips`.
+    Announce {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        vips: Range<u16>,
+    },
+    /// Something to write down.
+    Event(Event),
+    /// Every router has handed over; only after `Input::Shutdown`, once.
+    Finished,
+}
+
+/// One advert to one destination. Its bytes are `Node::payload(&transmit)` until `Node::flushed()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Whose.
+    pub router: RouterKey,
+    /// Index of the interface it leaves by.
+    pub interface: u32,
+    /// Source address.
+    pub source: IpAddr,
+    /// A peer or the group.
+    pub destination: IpAddr,
+    /// Whether the payload begins with an Authentication Header (IP protocol 51) and the IP id must be `ip_id`.
+    pub ah: Option<AhHeader>,
+    /// Place in the node's outgoing buffer.
+    pub(crate) range: Range<u32>,
+}
+
+/// What the IP header of an authenticated packet must hold, since the digest covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AhHeader {
+    /// Identification, never 0.
+    pub ip_id: u16,
+}
+
+/// A fact about one router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whose; `None` when a packet fits none.
+    pub router: Option<RouterKey>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// The router changed its state; exactly one for each change.
+    Transition(Transition),
+    /// A packet was refused; at most one a minute for each router and reason, with the count since the last one.
+    Discarded {
+        /// Why.
+        reason: Discard,
+        /// Who sent it, by its IP header.
+        peer: Option<IpAddr>,
+        /// How many with that reason since the last such event.
+        count: u64,
+    },
+    /// An accepted advert differs from our own configuration; once per peer and difference.
+    Mismatch {
+        /// Who sent it.
+        peer: IpAddr,
+        /// In what.
+        what: Mismatch,
+    },
+    /// Another Master was heard while Master, and judged worse; at most one a minute.
+    Rival {
+        /// Who.
+        peer: IpAddr,
+        /// Its priority.
+        priority: Priority,
+        /// Ours.
+        ours: Priority,
+    },
+    /// A peer uses this checksum form; once when first heard to and whenever it changes.
+    Checksum {
+        /// Who.
+        peer: IpAddr,
+        /// Which.
+        form: ChecksumForm,
+    },
+    /// A Backup with `preempt = "after"` began to wait.
+    PreemptDelay {
+        /// For how long.
+        length: Duration,
+        /// The worse Master.
+        peer: IpAddr,
+    },
+    /// The node did not run for this long while Master and found no rival afterwards.
+    Paused {
+        /// Time past its deadline.
+        length: Duration,
+    },
+    /// The effective priority changed.
+    Priority {
+        /// Before.
+        from: Priority,
+        /// After.
+        to: Priority,
+    },
+    /// A router that handed over withdraws its addresses.
+    HandedOver {
+        /// The Master that was heard; `None`: nobody within the bound.
+        peer: Option<IpAddr>,
+    },
+}
+
+/// A change of state with its cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// State left.
+    pub from: StateName,
+    /// State entered.
+    pub to: StateName,
+    /// Why.
+    pub reason: Reason,
+    /// Effective priority.
+    pub priority: Priority,
+    /// The other node it has to do with.
+    pub peer: Option<IpAddr>,
+}
+
+/// A state as operators see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StateName {
+    /// Not taking part: before start, after stop.
+    Init,
+    /// Listening.
+    Backup,
+    /// Holding the addresses.
+    Master,
+    /// Cannot take part.
+    Fault,
+}
+
+impl fmt::Display for StateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Init => "INIT",
+            Self::Backup => "BACKUP",
+            Self::Master => "MASTER",
+            Self::Fault => "FAULT",
+        })
+    }
+}
+
+/// Why a router changed its state. `Display` is what an operator reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The daemon began.
+    Started,
+    /// The daemon began and owns the addresses.
+    Owner,
+    /// No advert for a master-down interval; `silence`: since the last one or since it began to listen.
+    MasterDown {
+        /// How long nothing was heard.
+        silence: Duration,
+    },
+    /// The Master resigned and nobody was faster.
+    Resigned,
+    /// The Master is worse than this node.
+    Preempted {
+        /// Its priority.
+        priority: Priority,
+    },
+    /// A Master with a higher priority was heard.
+    HigherPriority {
+        /// Its priority.
+        priority: Priority,
+    },
+    /// A Master with the same priority and a higher address was heard.
+    HigherAddress,
+    /// This node did not run for longer than a master-down interval, and meanwhile another became Master.
+    Paused {
+        /// Time past its deadline.
+        length: Duration,
+    },
+    /// The effective priority fell below that of a peer.
+    Outranked {
+        /// The best peer's priority.
+        priority: Priority,
+    },
+    /// Gave the addresses away, but nobody took them within the own skew time.
+    NoSuccessor,
+    /// The daemon stops.
+    Stopping,
+    /// No interface has the configured name.
+    InterfaceMissing,
+    /// The interface is down or has no carrier.
+    LinkDown,
+    /// The interface lacks the source address.
+    NoAddress,
+    /// What kept it from taking part is over.
+    Recovered,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("started"),
+            Self::Owner => f.write_str("address owner"),
+            Self::MasterDown { silence } => write!(f, "no advertisement for {:.3} s", silence.as_secs_f64()),
+            Self::Resigned => f.write_str("master resigned"),
+            Self::Preempted { priority } => write!(f, "master has lower priority {priority}"),
+            Self::HigherPriority { priority } => write!(f, "master with higher priority {priority}"),
+            Self::HigherAddress => f.write_str("master with same priority and higher address"),
+            Self::Paused { length } => {
+                write!(f, "did not run for {:.3} s and another master took over", length.as_secs_f64())
+            }
+            Self::Outranked { priority } => write!(f, "priority fell below {priority} of a peer"),
+            Self::NoSuccessor => f.write_str("nobody took over"),
+            Self::Stopping => f.write_str("stopping"),
+            Self::InterfaceMissing => f.write_str("interface does not exist"),
+            Self::LinkDown => f.write_str("link down"),
+            Self::NoAddress => f.write_str("interface has no source address"),
+            Self::Recovered => f.write_str("recovered"),
+        }
+    }
+}
+
+/// In what an accepted advert differs from the own configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Number of addresses.
+    AddressCount {
+        /// Listed by the peer.
+        theirs: u8,
+        /// Listed by us.
+        ours: u8,
+    },
+    /// The lists are of one length but not equal; the first address of ours that the peer does not list in its place.
+    AddressList {
+        /// That address.
+        missing: IpAddr,
+    },
+    /// Version 3: interval.
+    Interval {
+        /// The peer's.
+        theirs: Duration,
+        /// Ours.
+        ours: Duration,
+    },
+    /// IPv6: the first address is not link-local.
+    FirstNotLinkLocal,
+    /// Both nodes say that they own the addresses.
+    TwoOwners,
+    /// The peer has our priority.
+    SamePriority,
+}
+
+/// Why a packet was refused. A refused packet changes nothing but counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Discard {
+    /// Shorter than its own header fields say, or than any advert.
+    Incomplete,
+    /// The IPv4 header is no header.
+    BadIpHeader,
+    /// Longer than an advert with that many addresses.
+    Length,
+    /// A fragment.
+    Fragment,
+    /// Another IP protocol.
+    Protocol,
+    /// An Authentication Header that holds no VRRP message.
+    NotVrrp,
+    /// TTL or hop limit.
+    Ttl,
+    /// VRRP version.
+    Version,
+    /// VRRP type.
+    Type,
+    /// VRID 0.
+    Vrid,
+    /// No router of that VRID on that interface.
+    UnknownVrid,
+    /// Checksum.
+    Checksum,
+    /// No addresses (version 3).
+    CountZero,
+    /// Interval 0, or (version 2) not ours.
+    Interval,
+    /// Authentication type.
+    AuthType,
+    /// Authentication data.
+    Auth,
+    /// A sequence number that was used before.
+    Replay,
+    /// Unicast where multicast belongs, or the reverse.
+    Destination,
+    /// IPv6 multicast from an address that is not link-local.
+    SourceNotLinkLocal,
+    /// Not one of the configured peers.
+    NotAPeer,
+    /// Our own source address: reflected, or two hosts share it.
+    OwnAddress,
+    /// Strict: another address list.
+    AddressList,
+    /// Strict, version 2: we own the addresses.
+    Owner,
+}
+
+impl Discard {
+    /// Every reason, in the order of the checks.
+    pub const ALL: [Self; 23] = [
+        Self::Incomplete,
+        Self::BadIpHeader,
+        Self::Length,
+        Self::Fragment,
+        Self::Protocol,
+        Self::NotVrrp,
+        Self::Ttl,
+        Self::Version,
+        Self::Type,
+        Self::Vrid,
+        Self::UnknownVrid,
+        Self::Checksum,
+        Self::CountZero,
+        Self::Interval,
+        Self::AuthType,
+        Self::Auth,
+        Self::Replay,
+        Self::Destination,
+        Self::SourceNotLinkLocal,
+        Self::NotAPeer,
+        Self::OwnAddress,
+        Self::AddressList,
+        Self::Owner,
+    ];
+
+    /// Returns the word used in status and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::BadIpHeader => "bad_ip_header",
+            Self::Length => "length",
+            Self::Fragment => "fragment",
+            Self::Protocol => "protocol",
+            Self::NotVrrp => "not_vrrp",
+            Self::Ttl => "ttl",
+            Self::Version => "version",
+            Self::Type => "type",
+            Self::Vrid => "vrid",
+            Self::UnknownVrid => "unknown_vrid",
+            Self::Checksum => "checksum",
+            Self::CountZero => "count_zero",
+            Self::Interval => "interval",
+            Self::AuthType => "auth_type",
+            Self::Auth => "auth",
+            Self::Replay => "replay",
+            Self::Destination => "destination",
+            Self::SourceNotLinkLocal => "source_not_link_local",
+            Self::NotAPeer => "not_a_peer",
+            Self::OwnAddress => "own_address",
+            Self::AddressList => "address_list",
+            Self::Owner => "owner",
+        }
+    }
+}

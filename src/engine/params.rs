@@ -1,0 +1,187 @@
+//! What an operator decided, as typed values: the engine's configuration.
+//!
+//! Written by `config`, read by the engine and by the adapters (VIP options concern only `net::vips`). Nothing here
+//! changes while a router runs, except by a reload that hands in another [`RouterParams`].
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::wire::auth::Password;
+use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
+
+/// Everything one node takes part in, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct NodeParams {
+    /// One entry per instance; names are unique.
+    pub routers: Vec<Arc<RouterParams>>,
+}
+
+/// One virtual router as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterParams {
+    /// The instance's name in status, logs and hooks; unique, never empty.
+    pub name: String,
+    /// The interface that carries the adverts; VIPs without one of their own go there too.
+    pub interface: String,
+    /// Identifier on the wire.
+    pub vrid: Vrid,
+    /// Protocol version; IPv6 is always [`Version::V3`].
+    pub version: Version,
+    /// Family of the adverts.
+    pub family: Family,
+    /// Configured priority, before weights.
+    pub priority: Priority,
+    /// Own interval between adverts.
+    pub advertisement_interval: AdverInterval,
+    /// When a better Backup takes over from a worse Master.
+    pub preempt: Preempt,
+    /// Where adverts go and whose are believed.
+    pub transport: Transport,
+    /// Source address of adverts; `None`: the interface's first address of the family (IPv6: link-local).
+    pub source: Option<IpAddr>,
+    /// Virtual addresses in configured order; the advertised ones travel in that order.
+    pub vips: Vec<Vip>,
+    /// Which checksum of version 3 over IPv4 is sent and believed.
+    pub checksum: ChecksumPolicy,
+    /// Drop what an RFC lets us drop; see design table in `docs/rfc9568-ledger.md`.
+    pub strict: bool,
+    /// Authentication of version 2.
+    pub auth: Auth,
+    /// How often addresses are announced again.
+    pub announce: AnnounceSchedule,
+    /// How many intervals without an advert make the Master dead; 3 by the RFC.
+    pub master_down_adverts: u8,
+}
+
+/// When a Backup with the higher priority takes over from a living Master. An owner (255) always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preempt {
+    /// At the end of its master-down interval.
+    Always,
+    /// Never while a Master is heard.
+    Never,
+    /// As `Always`, after it has heard a worse Master for this long.
+    After(Duration),
+}
+
+/// Where adverts go and whose are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// To each peer in turn; only peers are believed. Never empty.
+    Unicast {
+        /// The other nodes.
+        peers: Vec<PeerParams>,
+    },
+    /// To a group on the interface; any sender there with TTL 255 is believed.
+    Multicast {
+        /// 224.0.0.18 or ff02::12 unless configured otherwise.
+        group: IpAddr,
+    },
+}
+
+/// One other node, reached by unicast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerParams {
+    /// Where it is reached, and the source address of what it sends.
+    pub address: IpAddr,
+    /// Its configured priority, when the node list names it.
+    pub priority: Option<Priority>,
+    /// Lowest TTL or hop limit accepted from it; `None`: any.
+    pub min_ttl: Option<u8>,
+}
+
+/// One virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Vip {
+    /// The address.
+    pub address: IpAddr,
+    /// 1 to 32 or 128; a bare address gets 32 or 128.
+    pub prefix_len: u8,
+    /// Another interface than the router's.
+    pub interface: Option<String>,
+    /// Whether it is listed in adverts; never true for the other family.
+    pub advertise: bool,
+    /// IPv4 label, at most 15 bytes.
+    pub label: Option<String>,
+    /// IPv4 broadcast address.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Route scope of the address.
+    pub scope: Scope,
+}
+
+/// Scope of an address, as `ip address` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Scope {
+    /// Valid everywhere.
+    #[default]
+    Global,
+    /// Valid on the site (253 is `link`, 200 is `site`).
+    Site,
+    /// Valid on the link.
+    Link,
+    /// Valid on this host.
+    Host,
+    /// Any other number.
+    Other(u8),
+}
+
+/// Which checksum of version 3 over IPv4 is sent and believed; the forms are in `wire::checksum`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChecksumPolicy {
+    /// Believe all three; send the pseudo-header form until a peer is heard to use another.
+    Auto,
+    /// Send and believe the pseudo-header form alone.
+    Pseudo,
+    /// Send and believe the form of RFC 9568 alone.
+    Rfc9568,
+    /// Send and believe the form of Keepalived before 1.3.7 alone (unicast).
+    OldUnicast,
+}
+
+/// Authentication of a version 2 router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// None: auth type 0, data ignored.
+    None,
+    /// RFC 2338 simple password: 8 bytes in the clear.
+    Password(Password),
+    /// RFC 2338 IP Authentication Header with the same 8 bytes as key.
+    Ah(Password),
+}
+
+/// How often addresses are announced while Master, besides the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnounceSchedule {
+    /// Once after each of these, counted from becoming Master, ascending.
+    pub repeats: Vec<Duration>,
+    /// Then again and again; `None`: never.
+    pub refresh: Option<Duration>,
+}
+
+impl Default for AnnounceSchedule {
+    /// After 1 s and 5 s, then every 60 s.
+    fn default() -> Self {
+        Self { repeats: vec![Duration::from_secs(1), Duration::from_secs(5)], refresh: Some(Duration::from_secs(60)) }
+    }
+}
+
+impl RouterParams {
+    /// Says whether this node owns the addresses.
+    pub fn is_owner(&self) -> bool {
+        self.priority.is_owner()
+    }
+
+    /// Returns the addresses that travel in adverts, in order.
+    pub fn advertised(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.vips.iter().filter(|vip| vip.advertise).map(|vip| vip.address)
+    }
+
+    /// Returns the unicast peers; empty for multicast.
+    pub fn peers(&self) -> &[PeerParams] {
+        match &self.transport {
+            Transport::Unicast { peers } => peers,
+            Transport::Multicast { .. } => &[],
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a node looks like at one moment: plain values for status, metrics and resynchronisation.
+//!
+//! Made by `engine::node`; read by `control`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::input::RouterKey;
+use super::output::{Discard, Reason, StateName};
+use super::params::RouterParams;
+use super::time::Instant;
+use crate::wire::field::Priority;
+
+/// One router.
+#[derive(Clone, Debug)]
+pub struct RouterSnapshot {
+    /// Its key.
+    pub key: RouterKey,
+    /// Its configuration.
+    pub params: Arc<RouterParams>,
+    /// Its state.
+    pub state: StateName,
+    /// When it entered that state.
+    pub since: Instant,
+    /// Why it did.
+    pub reason: Reason,
+    /// Effective priority.
+    pub effective_priority: Priority,
+    /// How long it would wait for an advert.
+    pub master_down: Duration,
+    /// Whether it wants its VIPs on the interfaces: as Master, and while handing over.
+    pub wants_vips: bool,
+    /// The Master it knows: itself, or who was last accepted.
+    pub master: Option<MasterSnapshot>,
+    /// Configured peers in order, or senders heard by multicast.
+    pub peers: Vec<PeerSnapshot>,
+    /// Counters since start.
+    pub counters: Counters,
+}
+
+/// The Master as this node knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MasterSnapshot {
+    /// Its source address.
+    pub address: IpAddr,
+    /// Its priority.
+    pub priority: Priority,
+}
+
+/// Another node as heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerSnapshot {
+    /// Its address.
+    pub address: IpAddr,
+    /// When its last accepted advert came.
+    pub last_heard_at: Option<Instant>,
+    /// The priority in that advert (0: it resigned), else the configured one.
+    pub priority: Option<u8>,
+}
+
+/// Counters of one router since start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Adverts sent; one for all peers counts once.
+    pub advertisements_sent: u64,
+    /// Adverts accepted.
+    pub advertisements_received: u64,
+    /// Times it became Master.
+    pub became_master: u64,
+    /// Times it was Master no longer.
+    pub released_master: u64,
+    /// Resignations sent; a repeated one counts again.
+    pub priority_zero_sent: u64,
+    /// Resignations accepted.
+    pub priority_zero_received: u64,
+    /// Refused packets by reason, indexed as [`Discard::ALL`].
+    pub discarded: [u64; Discard::ALL.len()],
+}

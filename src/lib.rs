@@ -1,0 +1,7 @@
+//! `vrrpd`: VRRP floating-IP high availability for Linux.
+//!
+//! Layers, bottom up: [`wire`], [`engine`], the adapters, the daemon; `docs/architecture.md` has the picture.
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod wire;

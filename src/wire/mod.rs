@@ -1,0 +1,16 @@
+//! Bytes to values and back. No clocks, no sockets, no configuration.
+//!
+//! | file | between |
+//! |---|---|
+//! | [`field`] | single fields whose wrong values cannot be made |
+//! | [`advert`] | a VRRP message |
+//! | [`checksum`] | the sums over it |
+//! | [`ip`] | the IPv4 header a raw socket delivers |
+//! | [`auth`], [`ah`] | passwords, the HMAC trailer, the Authentication Header |
+//! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
+//!
+//! Parsing never panics and never allocates; what comes out is valid.
+
+pub mod auth;
+pub mod checksum;
+pub mod field;
