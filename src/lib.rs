@@ -3,5 +3,7 @@
 //! Layers, bottom up: [`wire`], [`engine`], the adapters, the daemon; `docs/architecture.md` has the picture.
 #![forbid(unsafe_code)]
 
+pub mod control;
+pub mod daemon;
 pub mod engine;
 pub mod wire;
