@@ -14,6 +14,8 @@
 
 pub mod addresses;
 pub mod advert;
+pub mod ah;
+pub mod announce;
 pub mod auth;
 pub mod checksum;
 pub mod field;
