@@ -19,7 +19,11 @@ impl<'a> Addresses<'a> {
     /// Takes a list in wire form; `None` when it holds more than 255 addresses or a part of one.
     pub const fn new(family: Family, bytes: &'a [u8]) -> Option<Self> {
         let len = family.address_len();
-        if bytes.len() % len == 0 && bytes.len() / len <= MAX_COUNT { Some(Self { family, bytes }) } else { None }
+        if bytes.len().is_multiple_of(len) && bytes.len() / len <= MAX_COUNT {
+            Some(Self { family, bytes })
+        } else {
+            None
+        }
     }
 
     /// Returns the family of all of them.

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_and_options_may_be_there() {
+    fn do_not_fragment_flag_may_be_set() {
         let mut bytes = packet(GROUP);
         bytes[6] = 0x40;
         assert!(is_good(&bytes, b"ahkey12"));
