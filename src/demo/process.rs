@@ -120,7 +120,7 @@ fn descendants(pid: u32) -> Vec<i32> {
     let mut todo = vec![i32::try_from(pid).unwrap_or(0)];
     while let Some(parent) = todo.pop() {
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let children = children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
         let before = found.len();
         found.extend(children);
         todo.extend_from_slice(found.get(before..).unwrap_or_default());
