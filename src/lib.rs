@@ -3,5 +3,6 @@
 //! Layers, bottom up: [`wire`], [`engine`], the adapters, the daemon; `docs/architecture.md` has the picture.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod engine;
 pub mod wire;
