@@ -6,5 +6,6 @@
 pub mod control;
 pub mod daemon;
 pub mod demo;
+pub mod config;
 pub mod engine;
 pub mod wire;
