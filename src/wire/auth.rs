@@ -303,7 +303,7 @@ mod tests {
 
     const SEQUENCE: Sequence = Sequence::from_bits(0x6800_0000_8000_0000);
 
-    /// Version, source, destination of the checksum, and the signed message of the published test vectors; the version 2
+    /// Version, source, destination of the checksum, and the signed message of published test vectors; the version 2
     /// one was computed with an independent program.
     const VECTORS: [(Version, &str, &str, &str); 3] = [
         (
