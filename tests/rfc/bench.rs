@@ -16,6 +16,8 @@ use vrrpd::engine::params::{
 };
 use vrrpd::engine::snapshot::RouterSnapshot;
 use vrrpd::engine::time::{Instant, Now};
+use vrrpd::wire::ah::AuthHeader;
+use vrrpd::wire::auth::Password;
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
 /// A node with one router, and its clock.
@@ -531,3 +533,15 @@ pub fn internet_checksum(bytes: &[u8]) -> u16 {
 
 /// Kernel index of the interface.
 pub const INDEX: u32 = 7;
+
+/// The packet with an Authentication Header in front, signed with `key`.
+pub fn authenticated(packet: &Packet, key: &[u8], sequence: u32) -> Vec<u8> {
+    let plain = Packet { protocol: 51, ..packet.clone() }.bytes();
+    let (mut header, message) = (plain[..20].to_vec(), &plain[20..]);
+    header[2..4].copy_from_slice(&((plain.len() + AuthHeader::LEN) as u16).to_be_bytes());
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.source, packet.destination) else {
+        panic!("version 2 is IPv4")
+    };
+    let ah = AuthHeader::sign(&Password::new(key), &header, source, destination, sequence, message);
+    [&header[..], &ah.emit(), message].concat()
+}

@@ -4,4 +4,5 @@
 
 mod bench;
 
+mod rfc3768;
 mod s6_1_timers;
