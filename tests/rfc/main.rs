@@ -4,5 +4,6 @@
 
 mod bench;
 
+mod departures;
 mod rfc3768;
 mod s6_1_timers;
