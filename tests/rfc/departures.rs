@@ -23,3 +23,13 @@ fn advert_of_a_returning_master_does_not_unseat_a_master_of_the_lowest_priority(
         "an advert of priority 1 from a higher address would make the rival step down"
     );
 }
+
+#[test]
+fn status_of_a_master_shows_the_priority_and_address_it_sends() {
+    let mut bench = Bench::master(v3());
+    bench.weigh(80);
+    let master = bench.snapshot().master.unwrap();
+    assert_eq!((master.address, master.priority), (ip("192.0.2.11"), prio(80)));
+    bench.interface(vrrpd::engine::input::Interface { addresses: vec![ip("192.0.2.13")], ..interface() });
+    assert_eq!(bench.snapshot().master.unwrap().address, ip("192.0.2.13"));
+}
