@@ -8,4 +8,5 @@ pub mod daemon;
 pub mod demo;
 pub mod config;
 pub mod engine;
+pub mod net;
 pub mod wire;
