@@ -114,7 +114,9 @@ fn advertise(
     family: Option<Family>,
     report: &mut Report<'_>,
 ) -> Option<bool> {
-    let (address, family) = (address?, family?);
+    let address = address?;
+    // Where the family is unknown, that was reported; the address still is compared with others.
+    let family = family.unwrap_or(Family::of(&address));
     let is_ours = Family::of(&address) == family;
     match written.advertise.here() {
         Some(advertise) if advertise.value && !is_ours => {
