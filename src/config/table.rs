@@ -174,7 +174,7 @@ impl<'t> Fields<'t> {
     pub fn finish(self, foreign: &[(&str, &'static str)], report: &mut Report<'_>) {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
-            if self.asked.iter().any(|asked| *asked == name) {
+            if self.asked.contains(&name) {
                 continue;
             }
             let hint = if let Some((_, ours)) = foreign.iter().find(|(theirs, _)| *theirs == name) {

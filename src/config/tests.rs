@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
 use super::*;
 use crate::engine::params::{AnnounceSchedule, ChecksumPolicy, Preempt, RouterParams, Scope, Transport};
 use crate::wire::field::{Family, Version};
@@ -377,4 +380,29 @@ fn only_router(text: &str) -> RouterParams {
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
+}
+
+/// Files that a slip of the hand makes of good and bad ones: every one gets an answer, and every place is in the file.
+#[test]
+fn a_damaged_file_never_panics() {
+    const GOOD: &str = include_str!("../../conf/three-nodes.toml");
+    const BAD: &str = include_str!("../../tests/cli/many-errors.toml");
+    const SCRAPS: [&str; 12] = ["\"", "[", "]]", "{", "=", "\n", "0", "255", "-1", "é", "true", "instance.web.node"];
+    let damage = (0..2usize, 0..4000usize, 0..60usize, 0..SCRAPS.len());
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(2000));
+    let run = runner.run(&damage, |(file, at, cut, scrap)| {
+        let text = if file == 0 { GOOD } else { BAD };
+        let from = at % text.len();
+        let until = (from + cut).min(text.len());
+        // Both files are ASCII, so every offset is a boundary.
+        let damaged = format!("{}{}{}", &text[..from], SCRAPS[scrap], &text[until..]);
+        if let Err(problems) = load_text(&damaged) {
+            prop_assert!(problems.0.iter().any(|problem| problem.severity() == Severity::Error));
+            let places: Vec<_> = problems.0.iter().map(|problem| (problem.line, problem.column)).collect();
+            prop_assert!(places.is_sorted(), "{:?}", places);
+            prop_assert!(places.iter().all(|(line, _)| *line <= damaged.lines().count() + 1));
+        }
+        Ok(())
+    });
+    run.unwrap_or_else(|error| panic!("{error}"));
 }

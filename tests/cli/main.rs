@@ -100,19 +100,20 @@ fn a_file_that_is_no_configuration_is_refused() {
 
 #[test]
 fn every_syntax_error_is_told() {
-    let text = b"a = \nb = \"x\n[instance.web\nc = 1\nc = 2\n";
+    let text = b"a = \nb = \"x\nc = 1\nc = 2\n[instance.web\n";
     let (code, _, stderr) = outcome(&with_input(&["check", "-"], text));
     assert_eq!(code, 78);
     let places: Vec<_> = stderr.lines().map(|line| line.split(": error: not TOML: ").next().unwrap()).collect();
-    assert_eq!(places, ["-:1:5", "-:2:7", "-:3:14", "-:5:1"]);
+    assert_eq!(places, ["-:1:5", "-:2:7", "-:4:1", "-:5:14"]);
 }
 
 #[test]
 fn a_wrong_command_line_exits_with_64_and_help_with_0() {
-    for arguments in [&[][..], &["bogus"], &["check", "--bogus"], &["run", "--log", "xml"], &["run", "a"], &["man"]] {
+    for arguments in [&[][..], &["bogus"], &["check", "--bogus"], &["run", "--log", "xml"], &["run", "a"]] {
         let (code, stdout, stderr) = outcome(&vrrpd(arguments));
         assert_eq!((code, stdout.as_str()), (64, ""), "{arguments:?}");
-        assert!(stderr.contains("Usage: vrrpd"), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("--help"), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains(" man"), "{arguments:?}: a hidden command in {stderr}");
     }
     for arguments in [&["--help"][..], &["-h"], &["help"], &["run", "--help"], &["help", "check"]] {
         let (code, stdout, stderr) = outcome(&vrrpd(arguments));
@@ -160,7 +161,8 @@ fn manual_pages_name_the_options_of_help() {
     let expected = ["check", "completions", "demo", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
     assert_eq!(names, expected.into_iter().chain(["vrrpd.8".to_owned()]).collect::<Vec<_>>());
     for name in COMMANDS {
-        let page = fs::read_to_string(pages.join(format!("vrrpd-{name}.8"))).unwrap().replace('\\', "");
+        let page = fs::read_to_string(pages.join(format!("vrrpd-{name}.8"))).unwrap();
+        let page = ["\\fB", "\\fI", "\\fR", "\\"].iter().fold(page, |page, markup| page.replace(markup, ""));
         let help = outcome(&vrrpd(&[name, "--help"])).1;
         assert_eq!(options(&page), options(&help), "{name}");
         assert!(page.contains(".SH NOTES\n.nf\nExamples:\n"), "{page}");
