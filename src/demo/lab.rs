@@ -96,8 +96,9 @@ impl Lab {
     /// **Errors:** [`LabError::Forbidden`] when the user may not make namespaces.
     pub fn new(size: usize) -> Result<Self, LabError> {
         let switch = Namespace::new("switch")?;
-        let bridge =
-            switch.enter(|| Netlink::open()?.add_bridge("br0")).map_err(LabError::kernel("make the switch (bridge)"))?;
+        let bridge = switch
+            .enter(|| Netlink::open()?.add_bridge("br0"))
+            .map_err(LabError::kernel("make the switch (bridge)"))?;
         let client = host(&switch, bridge, "client", &client_addresses(), 64)?.0;
         let (mut nodes, mut ports) = (Vec::new(), Vec::new());
         for node in Node::ALL.into_iter().take(size) {

@@ -191,12 +191,8 @@ fn read(socket: &Socket, family: Family) -> Option<Option<(u64, u8)>> {
     let mut buffer = [0; 256];
     let mut slices = [IoSliceMut::new(&mut buffer)];
     let mut control = nix::cmsg_space!(i32);
-    let received = recvmsg::<SockaddrStorage>(
-        socket.as_raw_fd(),
-        &mut slices,
-        Some(&mut control),
-        MsgFlags::MSG_DONTWAIT,
-    );
+    let received =
+        recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT);
     let message = received.ok()?;
     let hop_limit = message.cmsgs().ok().and_then(|mut messages| {
         messages.find_map(|message| match message {

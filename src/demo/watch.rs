@@ -136,8 +136,7 @@ impl Watch {
             listeners.push((node, listener.map_err(LabError::kernel(format!("watch addresses of node {node}")))?));
         }
         let stop = EventFd::new().map_err(io::Error::from).map_err(LabError::kernel("make an eventfd"))?;
-        let shared =
-            Arc::new(Shared { log: Mutex::new(Log::default()), changed: Condvar::new(), stop, interrupted });
+        let shared = Arc::new(Shared { log: Mutex::new(Log::default()), changed: Condvar::new(), stop, interrupted });
         let sources = Sources { tap, ports, listeners };
         let thread = std::thread::Builder::new()
             .name("watch".to_owned())

@@ -167,9 +167,9 @@ fn prepare_frr(lab: &Lab, plan: &Plan, node: Node, folder: &Path) -> Result<(), 
             netlink.delete_link(index)?;
         }
         let index = netlink.add_macvlan(FRR_INTERFACE, index_of(INTERFACE)?, [0, 0, 0x5e, 0, 1, VRID])?;
-        addresses.into_iter().try_for_each(|address| {
-            netlink.add_address(index, address, Family::of(&address).max_prefix_len())
-        })
+        addresses
+            .into_iter()
+            .try_for_each(|address| netlink.add_address(index, address, Family::of(&address).max_prefix_len()))
     });
     made.map_err(LabError::kernel("make the interface with the virtual MAC address"))?;
     write(&folder.join("vrrpd.conf"), &frr_conf(plan, node))?;

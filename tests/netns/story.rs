@@ -150,8 +150,8 @@ fn check_moves(cluster: &Cluster, step: &Step, before: &[Node], since: Duration)
 
 /// The client gets its answers from the one who holds the address, or from one of those.
 fn check_client(cluster: &Cluster, step: &Step) -> Result<(), LabError> {
-    let is_keepalived_after_rivalry = matches!(step.act, Act::Heal(_))
-        && step.holders.iter().any(|node| cluster.kind(*node) != Kind::Vrrpd);
+    let is_keepalived_after_rivalry =
+        matches!(step.act, Act::Heal(_)) && step.holders.iter().any(|node| cluster.kind(*node) != Kind::Vrrpd);
     // After a split Keepalived leaves some clients with the loser; that is a reason for this project, not its test.
     if step.holders.is_empty() || is_keepalived_after_rivalry {
         return Ok(());
@@ -172,11 +172,13 @@ fn check_outage(
     let noise = outage.own_pause;
     let taker = step.holders.first().copied();
     let too_long = |limit: Duration| {
-        let text = format!("client: {} lost, silence {:?}, limit {limit:?} (own pause {noise:?})", outage.lost, outage.gap);
+        let text =
+            format!("client: {} lost, silence {:?}, limit {limit:?} (own pause {noise:?})", outage.lost, outage.gap);
         if outage.gap > limit + noise { Err(wrong(text)) } else { Ok(()) }
     };
     let nothing_lost = || {
-        let text = format!("client: {} lost, silence {:?} (own pause {noise:?}), expected none", outage.lost, outage.gap);
+        let text =
+            format!("client: {} lost, silence {:?} (own pause {noise:?}), expected none", outage.lost, outage.gap);
         if outage.lost == 0 { Ok(()) } else { Err(wrong(text)) }
     };
     match (step.miss, step.act) {
