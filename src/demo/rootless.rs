@@ -7,22 +7,22 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use super::error::LabError;
-use super::namespace::Namespace;
 
 /// Makes sure that this process may make network namespaces, if need be by moving it into a user namespace.
 ///
-/// To be called while the process has one thread, as the kernel demands it of who moves. A system service or a file of
-/// another user is as far away afterwards as before.
+/// The calling thread ends up in an empty network namespace either way: nothing it does can reach the real network.
+/// To be called while the process has one thread, as the kernel demands it of who moves.
 ///
 /// **Errors:** [`LabError::Forbidden`] when the system allows neither.
 pub fn make_room() -> Result<(), LabError> {
-    let Err(refused) = Namespace::new("trial") else {
+    let Err(refused) = unshare(CloneFlags::CLONE_NEWNET) else {
         return Ok(());
     };
     // The kernel's first word is the better reason: for a container's root it is the only one that can be acted on.
-    become_root_of_a_user_namespace().map_err(|_| refused)?;
     // Some systems allow the user namespace and then no privilege in it.
-    Namespace::new("trial").map(drop)
+    become_root_of_a_user_namespace()
+        .and_then(|()| Ok(unshare(CloneFlags::CLONE_NEWNET)?))
+        .map_err(|_| LabError::Forbidden { tried: "make network namespaces", source: refused.into() })
 }
 
 fn become_root_of_a_user_namespace() -> io::Result<()> {

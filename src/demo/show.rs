@@ -191,7 +191,7 @@ other waits for it to fall silent (the backup). A client asks the address for
 an answer 1000 times a second and counts what it misses.
 
    node a {a} (priority {}) --+
-                                   +-- switch -- client, asks {VIP_V4}
+                                     +-- switch -- client, asks {VIP_V4}
    node b {b} (priority {}) --+
 
 All of this lives in network namespaces of this machine and is gone afterwards.",
