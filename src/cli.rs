@@ -10,6 +10,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 use crate::config;
+use crate::control::render;
+use crate::daemon::{self, logging};
+use crate::demo;
 
 mod check;
 mod manual;
@@ -17,11 +20,11 @@ mod manual;
 /// Parses the arguments of this process, does what they say and returns its exit code.
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => ExitCode::from(dispatch(cli.command) as u8),
+        Ok(cli) => dispatch(cli.command),
         Err(error) => {
             // A closed standard output or error leaves nobody to tell.
             let _ = error.print();
-            ExitCode::from(if error.use_stderr() { Exit::Usage } else { Exit::Good } as u8)
+            if error.use_stderr() { Exit::Usage } else { Exit::Good }.into()
         }
     }
 }
@@ -42,6 +45,12 @@ pub enum Exit {
     Permission = 77,
     /// The configuration is wrong.
     Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }
 
 /// VRRP floating-IP high availability for Linux.
@@ -122,10 +131,15 @@ pub struct RunArgs {
     pub exit_with_parent: bool,
 }
 
-impl RunArgs {
-    /// Returns the file to read: the one named, or the default.
-    pub fn config_path(&self) -> PathBuf {
-        self.config.clone().unwrap_or_else(config::default_path)
+impl From<RunArgs> for daemon::Options {
+    fn from(args: RunArgs) -> Self {
+        Self {
+            config: args.config,
+            format: args.format.map(Into::into),
+            runtime_dir: args.runtime_dir,
+            log: args.log.map(Into::into),
+            exits_with_parent: args.exit_with_parent,
+        }
     }
 }
 
@@ -182,6 +196,16 @@ impl From<FormatName> for config::Format {
     }
 }
 
+impl From<LogFormat> for logging::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+            LogFormat::Journald => Self::Journald,
+        }
+    }
+}
+
 /// Where log lines go and how they look.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
@@ -194,23 +218,18 @@ pub enum LogFormat {
 }
 
 /// Hands a command to its room.
-fn dispatch(command: Command) -> Exit {
+fn dispatch(command: Command) -> ExitCode {
     match command {
-        Command::Check(args) => check::run(&args),
-        Command::Completions { shell } => manual::print_completions(shell, &mut Cli::command()),
-        Command::Man { directory } => manual::write_pages(&directory, Cli::command()),
-        // ---- Commands without a room yet: each arm becomes a call like those above. ----
-        Command::Run(_) => unimplemented("run"),
-        Command::Status(_) => unimplemented("status"),
-        Command::Demo(_) => unimplemented("demo"),
-        // ---------------------------------------------------------------------------------
+        Command::Run(args) => daemon::run(&args.into()),
+        Command::Check(args) => check::run(&args).into(),
+        Command::Status(args) => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            render::run_status(&runtime_dir, args.json, args.instance.as_deref())
+        }
+        Command::Demo(DemoArgs {}) => demo::run(),
+        Command::Completions { shell } => manual::print_completions(shell, &mut Cli::command()).into(),
+        Command::Man { directory } => manual::write_pages(&directory, Cli::command()).into(),
     }
-}
-
-/// Says that a command is not there.
-fn unimplemented(command: &str) -> Exit {
-    eprintln!("vrrpd: this build cannot `{command}`");
-    Exit::Software
 }
 
 const EXAMPLES: &str = "\
