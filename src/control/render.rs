@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::client;
-use super::message::{AddressStatus, InstanceStatus, PeerStatus, State, Status};
+use super::status::{AddressStatus, InstanceStatus, PeerStatus, State, Status};
 
 /// Carries out `vrrpd status`: prints the state of the daemon of `runtime_dir`, or of one `instance`, as text or JSON.
 ///

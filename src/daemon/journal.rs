@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::logging::Log;
 use super::record::{Key, Kind, Level, Record, Value};
-use crate::control::message::TransitionStatus;
+use crate::control::status::TransitionStatus;
 use crate::engine::output::{Discard, Event, EventKind, Mismatch, Transition};
 use crate::engine::params::RouterParams;
 use crate::engine::time::{Instant, Now};
