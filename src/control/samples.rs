@@ -43,6 +43,7 @@ pub fn router(name: &str) -> RouterSnapshot {
             address: [10, 0, 0, 21].into(),
             last_heard_at: Some(ago(Duration::from_secs(7984))),
             priority: Some(100),
+            differences: Vec::new(),
         }],
         counters,
     }
@@ -60,6 +61,7 @@ pub fn backup(name: &str) -> RouterSnapshot {
             address: [10, 0, 0, 21].into(),
             last_heard_at: Some(ago(Duration::from_millis(412))),
             priority: Some(150),
+            differences: Vec::new(),
         }],
         ..router(name)
     }
@@ -73,7 +75,12 @@ pub fn fault(name: &str) -> RouterSnapshot {
         reason: Reason::LinkDown,
         wants_vips: false,
         master: None,
-        peers: vec![PeerSnapshot { address: [10, 0, 0, 21].into(), last_heard_at: None, priority: None }],
+        peers: vec![PeerSnapshot {
+            address: [10, 0, 0, 21].into(),
+            last_heard_at: None,
+            priority: None,
+            differences: Vec::new(),
+        }],
         ..router(name)
     }
 }

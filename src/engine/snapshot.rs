@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::RouterKey;
-use super::output::{Discard, Reason, StateName};
+use super::output::{Discard, Mismatch, Reason, StateName};
 use super::params::RouterParams;
 use super::time::Instant;
 use crate::wire::field::Priority;
@@ -49,7 +49,7 @@ pub struct MasterSnapshot {
 }
 
 /// Another node as heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerSnapshot {
     /// Its address.
     pub address: IpAddr,
@@ -57,6 +57,8 @@ pub struct PeerSnapshot {
     pub last_heard_at: Option<Instant>,
     /// The priority in that advert (0: it resigned), else the configured one.
     pub priority: Option<u8>,
+    /// In what its last advert differed from our configuration.
+    pub differences: Vec<Mismatch>,
 }
 
 /// Counters of one router since start.

@@ -103,6 +103,8 @@ pub struct Priority(NonZeroU8);
 impl Priority {
     /// The priority of the address owner, 255.
     pub const OWNER: Self = Self(NonZeroU8::MAX);
+    /// The priority that loses against every other, 1.
+    pub const LOWEST: Self = Self(NonZeroU8::MIN);
     /// The priority when none is configured, 100.
     pub const DEFAULT: Self = Self(NonZeroU8::new(100).unwrap());
 

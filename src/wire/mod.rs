@@ -3,6 +3,7 @@
 //! | file | between |
 //! |---|---|
 //! | [`field`] | single fields whose wrong values cannot be made |
+//! | [`addresses`] | the list of addresses in it |
 //! | [`advert`] | a VRRP message |
 //! | [`checksum`] | the sums over it |
 //! | [`ip`] | the IPv4 header a raw socket delivers |
@@ -11,6 +12,11 @@
 //!
 //! Parsing never panics and never allocates; what comes out is valid.
 
+pub mod addresses;
+pub mod advert;
+pub mod ah;
+pub mod announce;
 pub mod auth;
 pub mod checksum;
 pub mod field;
+pub mod ip;

@@ -1,0 +1,89 @@
+//! What a Backup does with an advert, and when its patience ends. RFC 9568 section 6.4.2.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::outbox::Outbox;
+use super::output::{EventKind, Reason};
+use super::params::Preempt;
+use super::receive::Heard;
+use super::router::VirtualRouter;
+use super::snapshot::MasterSnapshot;
+use super::state::{Origin, State, Worse};
+use super::time::Instant;
+use crate::wire::field::{Priority, Version};
+
+impl VirtualRouter {
+    /// A Backup hears an advert that passed every check.
+    pub(super) fn backup_hears(&mut self, now: Instant, heard: &Heard, out: &mut Outbox) {
+        let skew = self.skew_time();
+        let State::Backup(backup) = &mut self.state else { return };
+        let Some(priority) = heard.priority else {
+            backup.down_at = now + skew;
+            backup.has_resigned = true;
+            return;
+        };
+        if priority >= self.effective {
+            backup.preempt_at = None;
+        } else if self.is_preempting(now, heard.source, out) {
+            if let State::Backup(backup) = &mut self.state {
+                backup.worse = Some(Worse { address: heard.source, priority, at: now });
+            }
+            return;
+        }
+        self.accept_master(now, heard.source, priority, heard.interval);
+    }
+
+    /// Takes a Master for granted: learns its interval and waits a full master-down interval from here on.
+    pub(super) fn accept_master(&mut self, now: Instant, address: IpAddr, priority: Priority, interval: Duration) {
+        if self.params.version == Version::V3 {
+            self.master_adver_interval = interval;
+        }
+        self.master = Some(MasterSnapshot { address, priority });
+        let down_at = now + self.master_down_interval();
+        if let State::Backup(backup) = &mut self.state {
+            backup.down_at = down_at;
+            backup.heard_at = now;
+            backup.has_resigned = false;
+            backup.worse = None;
+            backup.origin = Origin::Plain;
+        }
+    }
+
+    /// The down timer is due: nobody better is there.
+    pub(super) fn backup_expires(&mut self, now: Instant, out: &mut Outbox) {
+        let State::Backup(backup) = &self.state else { return };
+        let interval = self.params.advertisement_interval.as_duration();
+        let recent = backup.worse.filter(|worse| now.since(worse.at) < self.master_down_interval());
+        let known = self.master.map(|master| master.address);
+        let (reason, peer) = if let Some(worse) = recent {
+            (Reason::Preempted { priority: worse.priority }, Some(worse.address))
+        } else if backup.origin == Origin::Outranked {
+            (Reason::NoSuccessor, None)
+        } else if backup.has_resigned {
+            (Reason::Resigned, known)
+        } else {
+            (Reason::MasterDown { silence: now.since(backup.heard_at) }, known)
+        };
+        // Counted from the deadline and not from when it was served: lateness must not add up.
+        let due = if now.since(backup.down_at) < interval { backup.down_at } else { now };
+        self.promote(now, due + interval, reason, peer, out);
+    }
+
+    /// Says whether a worse Master is discarded, so that the down timer runs on; begins the delay when there is one.
+    fn is_preempting(&mut self, now: Instant, peer: IpAddr, out: &mut Outbox) -> bool {
+        let State::Backup(backup) = &mut self.state else { return false };
+        match self.params.preempt {
+            Preempt::Always => true,
+            Preempt::Never => false,
+            Preempt::After(length) => match backup.preempt_at {
+                Some(at) => at <= now,
+                None => {
+                    backup.preempt_at = Some(now + length);
+                    out.event(self.key, EventKind::PreemptDelay { length, peer });
+                    false
+                }
+            },
+        }
+    }
+}

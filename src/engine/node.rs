@@ -1,0 +1,249 @@
+//! All virtual routers of one node: finds the one a packet is for, keeps their deadlines, hands out what they want.
+//!
+//! One stop before: `daemon::event_loop`, which calls [`Node::handle`], then [`Node::poll_output`] until `None`, then
+//! [`Node::poll_timeout`] once. No errors come back: a bad datagram becomes a counter.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::deadlines::Deadlines;
+use super::input::{Datagram, Input, Interface, RouterKey};
+use super::outbox::Outbox;
+use super::output::{Discard, EventKind, Output, Reason, Transmit};
+use super::params::{NodeParams, RouterParams};
+use super::receive::Packet;
+use super::router::{VirtualRouter, locate};
+use super::snapshot::RouterSnapshot;
+use super::time::{Instant, Now};
+use crate::wire::field::Family;
+
+/// The VRRP engine of one node.
+#[derive(Debug)]
+pub struct Node {
+    /// By slot; a [`RouterKey`] is a slot.
+    routers: Vec<VirtualRouter>,
+    interfaces: BTreeMap<String, Watched>,
+    /// Slots by interface index, family and VRID; several only where unicast routers share a VRID.
+    by_wire: HashMap<(u32, Family, u8), Vec<u32>>,
+    deadlines: Deadlines,
+    out: Outbox,
+    phase: Phase,
+    /// Packets that fit no router, indexed as [`Discard::ALL`].
+    stray: [u64; Discard::ALL.len()],
+}
+
+/// An interface that some router uses.
+#[derive(Debug, Default)]
+struct Watched {
+    state: Option<Interface>,
+    slots: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Running,
+    Stopping,
+    Stopped,
+}
+
+impl Node {
+    /// Makes a node whose routers wait for `Input::Interface` and `Input::Startup`.
+    pub fn new(params: &NodeParams) -> Self {
+        let mut interfaces: BTreeMap<String, Watched> = BTreeMap::new();
+        let mut routers = Vec::with_capacity(params.routers.len());
+        for (slot, router) in (0u32..).zip(&params.routers) {
+            interfaces.entry(router.interface.clone()).or_default().slots.push(slot);
+            routers.push(VirtualRouter::new(RouterKey(slot), Arc::clone(router)));
+        }
+        Self {
+            routers,
+            interfaces,
+            by_wire: HashMap::new(),
+            deadlines: Deadlines::default(),
+            out: Outbox::default(),
+            phase: Phase::Waiting,
+            stray: [0; Discard::ALL.len()],
+        }
+    }
+
+    /// Takes in one thing that happened.
+    ///
+    /// `now` is never earlier than in the call before. Never panics.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        let now = now.mono;
+        match input {
+            Input::Datagram(datagram) => self.receive(now, datagram),
+            Input::Timeout => self.expire(now),
+            Input::Interface(interface) => self.relocate(now, interface),
+            Input::Vips { router, held } => self.update(router.0, |router, out| router.confirm(held, out)),
+            Input::Priority { router, effective } => {
+                self.update(router.0, |router, out| router.set_priority(now, effective, out));
+            }
+            Input::Startup => self.startup(now),
+            Input::Shutdown => self.shutdown(now),
+        }
+        if self.phase == Phase::Stopping && self.routers.iter().all(|router| router.handover.is_none()) {
+            self.phase = Phase::Stopped;
+            self.out.push(Output::Finished);
+        }
+    }
+
+    /// Takes out the next wish or fact; `None` when there is none until the next [`Self::handle`].
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.queue.pop_front()
+    }
+
+    /// Returns when [`Input::Timeout`] is due; `None`: only an input can change anything.
+    ///
+    /// The answer may change with every call of [`Self::handle`].
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        let routers = &self.routers;
+        self.deadlines.earliest(|slot| routers.get(slot as usize).and_then(VirtualRouter::deadline))
+    }
+
+    /// Returns the bytes of an advert that is to be sent: the VRRP message, with an Authentication Header in front where
+    /// `transmit.ah` says so. Valid until [`Self::flushed`]; empty afterwards.
+    pub fn payload(&self, transmit: &Transmit) -> &[u8] {
+        self.out.bytes.get(transmit.range.start as usize..transmit.range.end as usize).unwrap_or_default()
+    }
+
+    /// Says that every advert handed out so far has been sent.
+    pub fn flushed(&mut self) {
+        self.out.bytes.clear();
+    }
+
+    /// Returns the configuration of a router.
+    pub fn params(&self, router: RouterKey) -> Option<&Arc<RouterParams>> {
+        self.routers.get(router.0 as usize).map(|router| &router.params)
+    }
+
+    /// Returns the key and configuration of each router, in the order of the file.
+    pub fn routers(&self) -> impl Iterator<Item = (RouterKey, &Arc<RouterParams>)> {
+        self.routers.iter().map(|router| (router.key, &router.params))
+    }
+
+    /// Returns plain values for status, one per router in the order of the file.
+    pub fn snapshot(&self) -> Vec<RouterSnapshot> {
+        self.routers.iter().map(VirtualRouter::snapshot).collect()
+    }
+
+    /// Returns the routers that want their VIPs on the interfaces.
+    pub fn wanting_vips(&self) -> impl Iterator<Item = RouterKey> {
+        self.routers.iter().filter(|router| router.wants_vips()).map(|router| router.key)
+    }
+
+    /// Returns how many packets fitted no router, indexed as [`Discard::ALL`].
+    pub fn stray(&self) -> &[u64; Discard::ALL.len()] {
+        &self.stray
+    }
+
+    fn startup(&mut self, now: Instant) {
+        if self.phase != Phase::Waiting {
+            return;
+        }
+        self.phase = Phase::Running;
+        for slot in 0..self.routers.len() as u32 {
+            let trouble = self.trouble(slot);
+            self.update(slot, |router, out| router.startup(now, trouble, out));
+        }
+    }
+
+    fn shutdown(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Stopping | Phase::Stopped) {
+            return;
+        }
+        self.phase = Phase::Stopping;
+        for slot in 0..self.routers.len() as u32 {
+            self.update(slot, |router, out| router.shutdown(now, out));
+        }
+    }
+
+    /// Says what keeps a router from taking part.
+    fn trouble(&self, slot: u32) -> Option<Reason> {
+        let router = self.routers.get(slot as usize)?;
+        let state = self.interfaces.get(&router.params.interface).and_then(|watched| watched.state.as_ref());
+        match state {
+            Some(interface) => locate(&router.params, interface).err(),
+            None => Some(Reason::InterfaceMissing),
+        }
+    }
+
+    fn relocate(&mut self, now: Instant, interface: Interface) {
+        let Some(watched) = self.interfaces.get_mut(&interface.name) else { return };
+        let slots = watched.slots.clone();
+        let before = watched.state.replace(interface.clone()).and_then(|state| state.index);
+        if before != interface.index {
+            self.reindex(&slots, before, interface.index);
+        }
+        for slot in slots {
+            self.update(slot, |router, out| {
+                let local = locate(&router.params, &interface);
+                router.relocate(now, local, out);
+            });
+        }
+    }
+
+    /// Moves routers to another interface index in the table that finds them.
+    fn reindex(&mut self, slots: &[u32], before: Option<u32>, after: Option<u32>) {
+        for &slot in slots {
+            let Some(router) = self.routers.get(slot as usize) else { continue };
+            let (family, vrid) = (router.params.family, router.params.vrid.get());
+            if let Some(places) = before.and_then(|index| self.by_wire.get_mut(&(index, family, vrid))) {
+                places.retain(|&other| other != slot);
+            }
+            if let Some(index) = after {
+                self.by_wire.entry((index, family, vrid)).or_default().push(slot);
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Instant, datagram: Datagram<'_>) {
+        let (packet, slot) = match self.find(datagram) {
+            Ok(found) => found,
+            Err(reason) => {
+                self.stray[reason as usize] += 1;
+                return;
+            }
+        };
+        self.update(slot, |router, out| match router.receive(now, &packet, out) {
+            Ok(heard) => router.hear(now, &heard, out),
+            Err(reason) => {
+                router.counters.discarded[reason as usize] += 1;
+                if let Some(count) = router.mute.count(now, reason) {
+                    let peer = Some(packet.source);
+                    out.event(router.key, EventKind::Discarded { reason, peer, count });
+                }
+            }
+        });
+    }
+
+    /// Finds the router that a packet is for.
+    fn find<'a>(&self, datagram: Datagram<'a>) -> Result<(Packet<'a>, u32), Discard> {
+        let packet = Packet::read(datagram)?;
+        let vrid = packet.vrid()?;
+        let slots = self.by_wire.get(&(packet.interface, Family::of(&packet.source), vrid));
+        let slots = slots.map(Vec::as_slice).unwrap_or_default();
+        let is_addressed =
+            |slot: &&u32| self.routers.get(**slot as usize).is_some_and(|router| router.is_addressed(&packet));
+        let slot = slots.iter().find(is_addressed).or(slots.first()).ok_or(Discard::UnknownVrid)?;
+        Ok((packet, *slot))
+    }
+
+    fn expire(&mut self, now: Instant) {
+        loop {
+            let routers = &self.routers;
+            let current = |slot: u32| routers.get(slot as usize).and_then(VirtualRouter::deadline);
+            let Some(slot) = self.deadlines.pop_due(now, current) else { return };
+            self.update(slot, |router, out| router.expire(now, out));
+        }
+    }
+
+    /// Lets a router act and takes note of its next deadline. An unknown slot is ignored.
+    fn update(&mut self, slot: u32, act: impl FnOnce(&mut VirtualRouter, &mut Outbox)) {
+        if let Some(router) = self.routers.get_mut(slot as usize) {
+            act(router, &mut self.out);
+            self.deadlines.set(slot, router.deadline());
+        }
+    }
+}

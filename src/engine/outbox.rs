@@ -1,0 +1,32 @@
+//! Where the routers of a node put what they want: a queue of outputs and the bytes of their adverts.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::input::RouterKey;
+use super::output::{Event, EventKind, Output};
+
+/// Outputs not yet taken and adverts not yet sent.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pub queue: VecDeque<Output>,
+    /// Adverts, one after another; emptied when the caller says that it has sent them.
+    pub bytes: Vec<u8>,
+}
+
+impl Outbox {
+    pub fn push(&mut self, output: Output) {
+        self.queue.push_back(output);
+    }
+
+    pub fn event(&mut self, router: RouterKey, kind: EventKind) {
+        self.queue.push_back(Output::Event(Event { router: Some(router), kind }));
+    }
+
+    /// Lets `write` append an advert and returns its place.
+    pub fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<u32> {
+        let start = self.bytes.len() as u32;
+        write(&mut self.bytes);
+        start..self.bytes.len() as u32
+    }
+}

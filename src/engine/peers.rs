@@ -1,0 +1,161 @@
+//! What a router remembers of the other nodes: last heard, priority, checksum form, differences.
+//!
+//! Written only after every receive check has passed. One stop before: `engine::receive`.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::output::Mismatch;
+use super::params::RouterParams;
+use super::snapshot::PeerSnapshot;
+use super::time::Instant;
+use crate::wire::checksum::ChecksumForm;
+
+/// The other nodes of one router: configured peers in order, or senders heard by multicast.
+#[derive(Debug)]
+pub(super) struct Peers {
+    /// Never more than the configured ones, or [`HEARD_MAX`].
+    peers: Vec<Peer>,
+    is_fixed: bool,
+}
+
+/// One other node.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub address: IpAddr,
+    pub last_heard_at: Option<Instant>,
+    pub priority: Option<u8>,
+    /// The checksum form of its last version 3 IPv4 advert.
+    pub form: Option<ChecksumForm>,
+    differences: Vec<Difference>,
+}
+
+/// One way in which its adverts differ from our configuration.
+#[derive(Debug)]
+struct Difference {
+    what: Mismatch,
+    is_present: bool,
+    told_at: Instant,
+}
+
+impl Peers {
+    /// Makes the table of a router that has heard nobody.
+    pub fn new(params: &RouterParams) -> Self {
+        let peers: Vec<Peer> = params
+            .peers()
+            .iter()
+            .map(|peer| Peer { priority: peer.priority.map(|priority| priority.get()), ..Peer::new(peer.address) })
+            .collect();
+        Self { is_fixed: !peers.is_empty(), peers }
+    }
+
+    /// Returns the entry of a sender whose packet passed every check.
+    ///
+    /// By multicast an unknown sender takes the place of the one silent for longest when the table is full.
+    pub fn entry(&mut self, address: IpAddr) -> Option<&mut Peer> {
+        if let Some(index) = self.peers.iter().position(|peer| peer.address == address) {
+            return self.peers.get_mut(index);
+        }
+        if self.is_fixed {
+            return None;
+        }
+        if self.peers.len() == HEARD_MAX {
+            let silent = (0..HEARD_MAX).min_by_key(|&index| self.peers[index].last_heard_at)?;
+            self.peers.remove(silent);
+        }
+        self.peers.push(Peer::new(address));
+        self.peers.last_mut()
+    }
+
+    /// Returns the checksum form to send to a destination: its own last one, for a group that of the sender heard last.
+    pub fn form_for(&self, destination: IpAddr) -> Option<ChecksumForm> {
+        let own = self.peers.iter().find(|peer| peer.address == destination);
+        let peer = own.or_else(|| {
+            let heard = self.peers.iter().filter(|_| !self.is_fixed);
+            heard.max_by_key(|peer| peer.last_heard_at)
+        });
+        peer.and_then(|peer| peer.form)
+    }
+
+    /// Returns the highest priority among the peers that are not known to have resigned.
+    pub fn best_priority(&self) -> Option<u8> {
+        self.peers.iter().filter_map(|peer| peer.priority).filter(|&priority| priority > 0).max()
+    }
+
+    /// Returns plain values for status.
+    pub fn snapshot(&self) -> Vec<PeerSnapshot> {
+        let value = |peer: &Peer| PeerSnapshot {
+            address: peer.address,
+            last_heard_at: peer.last_heard_at,
+            priority: peer.priority,
+            differences: peer.differences.iter().filter(|d| d.is_present).map(|d| d.what).collect(),
+        };
+        self.peers.iter().map(value).collect()
+    }
+}
+
+impl Peer {
+    fn new(address: IpAddr) -> Self {
+        Self { address, last_heard_at: None, priority: None, form: None, differences: Vec::new() }
+    }
+
+    /// Notes in what its advert differs; calls `tell` for each difference that was not told within [`TELL_AGAIN`].
+    pub fn compare(&mut self, now: Instant, found: &[Mismatch], mut tell: impl FnMut(Mismatch)) {
+        for known in &mut self.differences {
+            known.is_present = found.iter().any(|what| is_same_kind(*what, known.what));
+        }
+        for &what in found {
+            match self.differences.iter_mut().find(|known| is_same_kind(known.what, what)) {
+                Some(known) if known.what == what || now.since(known.told_at) < TELL_AGAIN => known.what = what,
+                Some(known) => {
+                    *known = Difference { what, is_present: true, told_at: now };
+                    tell(what);
+                }
+                None => {
+                    self.differences.push(Difference { what, is_present: true, told_at: now });
+                    tell(what);
+                }
+            }
+        }
+    }
+}
+
+fn is_same_kind(a: Mismatch, b: Mismatch) -> bool {
+    std::mem::discriminant(&a) == std::mem::discriminant(&b)
+}
+
+/// Senders remembered by multicast; a segment with more nodes for one VRID is a mistake.
+const HEARD_MAX: usize = 16;
+
+/// A difference that changes its value is told again after this.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stranger_by_multicast_replaces_the_one_silent_for_longest() {
+        let mut peers = Peers { peers: Vec::new(), is_fixed: false };
+        let address = |number: u8| IpAddr::from([192, 0, 2, number]);
+        for number in 0..=HEARD_MAX as u8 {
+            let peer = peers.entry(address(number)).unwrap();
+            peer.last_heard_at = Some(Instant::from_nanos(u64::from(number)));
+        }
+        assert_eq!(peers.peers.len(), HEARD_MAX);
+        assert!(peers.peers.iter().all(|peer| peer.address != address(0)));
+    }
+
+    #[test]
+    fn difference_is_told_once_and_again_when_it_changes_later() {
+        let mut peer = Peer::new(IpAddr::from([192, 0, 2, 1]));
+        let mut told = Vec::new();
+        let count = |theirs| Mismatch::AddressCount { theirs, ours: 1 };
+        for (seconds, theirs) in [(0, 2), (1, 2), (2, 3), (90, 3), (200, 4)] {
+            peer.compare(Instant::from_nanos(seconds * 1_000_000_000), &[count(theirs)], |what| told.push(what));
+        }
+        assert_eq!(told, [count(2), count(4)]);
+        peer.compare(Instant::from_nanos(0), &[], |_| unreachable!());
+        assert!(peer.differences.iter().all(|known| !known.is_present));
+    }
+}

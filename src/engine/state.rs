@@ -1,0 +1,200 @@
+//! The states of a virtual router with the deadlines that belong to each. RFC 9568 section 6.3.
+//!
+//! A deadline is a field of the state it belongs to: leaving the state ends it, so nothing can fire late by mistake.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::output::{Reason, StateName};
+use super::params::AnnounceSchedule;
+use super::time::Instant;
+use crate::wire::field::Priority;
+
+/// The state of a virtual router.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Not taking part.
+    Initialize {
+        /// What keeps it from taking part; `None` before start and after stop.
+        fault: Option<Reason>,
+    },
+    /// Listening.
+    Backup(Backup),
+    /// Holding the addresses.
+    Master(Master),
+}
+
+/// Listening for the Master.
+#[derive(Debug)]
+pub(super) struct Backup {
+    /// Master_Down_Timer.
+    pub down_at: Instant,
+    /// The last accepted advert, or when it began to listen.
+    pub heard_at: Instant,
+    /// The last thing heard of the Master was its resignation.
+    pub has_resigned: bool,
+    /// A worse Master is endured until then (`preempt = "after"`).
+    pub preempt_at: Option<Instant>,
+    /// The last worse Master that was heard and discarded.
+    pub worse: Option<Worse>,
+    /// Why it became Backup, when that decides what a takeover is called.
+    pub origin: Origin,
+}
+
+/// Where a Backup comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Anything that needs no word.
+    Plain,
+    /// It resigned as Master in favour of a better node.
+    Outranked,
+}
+
+/// A Master that this Backup is going to preempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Worse {
+    pub address: IpAddr,
+    pub priority: Priority,
+    pub at: Instant,
+}
+
+/// Holding the addresses.
+#[derive(Debug)]
+pub(super) struct Master {
+    /// Adver_Timer.
+    pub advert_at: Instant,
+    /// The VIPs before this index are confirmed by the kernel.
+    pub held_end: u16,
+    /// When to announce the addresses again.
+    pub announce: Announcing,
+    /// When a losing advert was last answered.
+    pub answered_at: Option<Instant>,
+    /// When a rival was last reported.
+    pub rival_told_at: Option<Instant>,
+}
+
+/// The times at which a Master repeats its announcement.
+#[derive(Debug)]
+pub(super) struct Announcing {
+    base: Instant,
+    step: usize,
+    /// The next one; `None`: never.
+    pub at: Option<Instant>,
+    repaired_at: Option<Instant>,
+    /// `at` stands for a repair that had to wait.
+    is_deferred: bool,
+}
+
+impl State {
+    /// Returns the state's name for operators.
+    pub fn name(&self) -> StateName {
+        match self {
+            Self::Initialize { fault: None } => StateName::Init,
+            Self::Initialize { fault: Some(_) } => StateName::Fault,
+            Self::Backup(_) => StateName::Backup,
+            Self::Master(_) => StateName::Master,
+        }
+    }
+}
+
+impl Backup {
+    /// Begins to listen.
+    pub fn listen(now: Instant, down_at: Instant) -> Self {
+        Self { down_at, heard_at: now, has_resigned: false, preempt_at: None, worse: None, origin: Origin::Plain }
+    }
+}
+
+impl Master {
+    /// Begins to hold the addresses; the first advert went out at `now` or was due at `deadline`.
+    pub fn begin(advert_at: Instant, now: Instant, schedule: &AnnounceSchedule) -> Self {
+        Self {
+            advert_at,
+            held_end: 0,
+            announce: Announcing::begin(now, schedule),
+            answered_at: None,
+            rival_told_at: None,
+        }
+    }
+}
+
+impl Announcing {
+    fn begin(base: Instant, schedule: &AnnounceSchedule) -> Self {
+        let mut announcing = Self { base, step: 0, at: None, repaired_at: None, is_deferred: false };
+        announcing.at = announcing.next(schedule);
+        announcing
+    }
+
+    fn next(&self, schedule: &AnnounceSchedule) -> Option<Instant> {
+        match (schedule.repeats.get(self.step), schedule.refresh) {
+            (Some(repeat), _) => Some(self.base + *repeat),
+            (None, Some(refresh)) => Some(self.base + refresh),
+            (None, None) => None,
+        }
+    }
+
+    /// Goes on to the repetition after the one that is due.
+    pub fn advance(&mut self, now: Instant, schedule: &AnnounceSchedule) {
+        if self.is_deferred {
+            *self = Self { repaired_at: Some(now), ..Self::begin(now, schedule) };
+            return;
+        }
+        if self.step >= schedule.repeats.len() {
+            self.base = now;
+        } else {
+            self.step += 1;
+        }
+        self.at = self.next(schedule).map(|at| if at <= now { now + SOONEST } else { at });
+    }
+
+    /// Starts over because the neighbours may have been misled; says whether to announce at once.
+    ///
+    /// At most once per `gap`: a second call within it moves the announcement to its end.
+    pub fn repair(&mut self, now: Instant, gap: Duration, schedule: &AnnounceSchedule) -> bool {
+        let allowed_at = self.repaired_at.map(|at| at + gap);
+        if let Some(later) = allowed_at.filter(|&at| at > now) {
+            self.at = Some(later);
+            self.is_deferred = true;
+            return false;
+        }
+        *self = Self { repaired_at: Some(now), ..Self::begin(now, schedule) };
+        true
+    }
+}
+
+/// A repetition that was missed (a pause) is not made up in a burst.
+const SOONEST: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn announcements_follow_the_schedule_and_then_the_refresh() {
+        let schedule = AnnounceSchedule::default();
+        let mut announcing = Announcing::begin(at(0), &schedule);
+        let mut times = Vec::new();
+        for _ in 0..4 {
+            let due = announcing.at.unwrap();
+            times.push(due.as_nanos() / 1_000_000);
+            announcing.advance(due, &schedule);
+        }
+        assert_eq!(times, [1_000, 5_000, 60_000, 120_000]);
+    }
+
+    #[test]
+    fn repairs_are_rate_limited_but_none_is_lost() {
+        let schedule = AnnounceSchedule::default();
+        let mut announcing = Announcing::begin(at(0), &schedule);
+        let gap = Duration::from_millis(100);
+        assert!(announcing.repair(at(10), gap, &schedule));
+        assert!(!announcing.repair(at(11), gap, &schedule));
+        assert_eq!(announcing.at, Some(at(110)), "made up at the end of the gap");
+        announcing.advance(at(110), &schedule);
+        assert_eq!(announcing.at, Some(at(1110)), "and the repetitions start over");
+        assert!(announcing.repair(at(220), gap, &schedule));
+    }
+}

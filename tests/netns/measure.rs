@@ -1,0 +1,79 @@
+//! Measurements: one thing many times, with limits on what is usual and on the worst.
+
+use std::time::Duration;
+
+use vrrpd::demo::clock::now;
+use vrrpd::demo::error::LabError;
+use vrrpd::demo::lab::Node::{self, A, B};
+
+use crate::cluster::Cluster;
+use crate::driver::Kind;
+use crate::stories::quick;
+
+/// How late after its deadline a backup takes over when the master's host dies, ten times.
+///
+/// Never before the deadline (but for the stamps' own error), usually within 20 ms, never by more than 300 ms. The
+/// limits allow for a machine with two busy cores.
+pub fn host_death_lateness(kinds: &[Kind]) {
+    let lateness = (|| {
+        let mut cluster = both_running(kinds)?;
+        let mut lateness = Vec::new();
+        for _ in 0..10 {
+            let since = now();
+            cluster.die(A)?;
+            let taken = cluster.watch.wait("node b to take over", Duration::from_secs(5), |log| {
+                log.acquisitions(cluster.address(), B, since).first().copied()
+            })?;
+            let adverts = cluster.watch.look(|log| log.adverts(A, Duration::ZERO));
+            let last = adverts.iter().rev().find(|(at, _)| *at < since).map_or(since, |(at, _)| *at);
+            let deadline = last + cluster.plan.master_down(B);
+            lateness.push((taken.as_secs_f64() - deadline.as_secs_f64()) * 1e3);
+            cluster.start(A)?;
+            settle(&cluster, &[A])?;
+        }
+        lateness.sort_by(f64::total_cmp);
+        Ok::<_, LabError>(lateness)
+    })();
+    let lateness = lateness.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
+    eprintln!("host death lateness {kinds:?}, ms: {lateness:.2?}");
+    let (first, median, last) = (lateness[0], lateness[lateness.len() / 2], lateness[lateness.len() - 1]);
+    assert!(first > -15.0 && median < 20.0 && last < 300.0, "{kinds:?}: lateness in ms {lateness:.2?}");
+}
+
+/// After each of 50 healed splits the client must be answered by the winner.
+pub fn client_after_50_heals(kinds: &[Kind]) {
+    let healed = (|| {
+        let cluster = both_running(kinds)?;
+        for round in 0..50 {
+            // Each side of the split in turn: the client is with the loser in one half of the rounds.
+            let node = if round % 2 == 0 { A } else { B };
+            cluster.isolate(node)?;
+            settle(&cluster, &[A, B])?;
+            cluster.heal(node)?;
+            settle(&cluster, &[A])?;
+            let awaited = format!("node a to answer the client after heal {}", round + 1);
+            cluster.watch.wait(&awaited, Duration::from_secs(2), |_| {
+                (cluster.probe.answered_by(Duration::from_millis(20)) == Some(A)).then_some(())
+            })?;
+        }
+        Ok::<_, LabError>(())
+    })();
+    healed.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
+}
+
+fn both_running(kinds: &[Kind]) -> Result<Cluster, LabError> {
+    let mut cluster = Cluster::new(&quick(), kinds)?;
+    cluster.start(A)?;
+    cluster.start(B)?;
+    settle(&cluster, &[A])?;
+    // Both have heard each other by then.
+    cluster.watch.pause(cluster.plan.interval * 3)?;
+    Ok(cluster)
+}
+
+/// Waits until exactly these nodes hold the address.
+fn settle(cluster: &Cluster, holders: &[Node]) -> Result<(), LabError> {
+    let awaited = format!("{holders:?} to hold the address");
+    cluster.watch.wait(&awaited, Duration::from_secs(5), |log| (cluster.holders(log) == holders).then_some(()))?;
+    cluster.watch.pause(cluster.plan.interval * 2)
+}

@@ -1,0 +1,228 @@
+//! How a story is told: steps, and after each of them who holds the address and what the client missed.
+
+use std::time::Duration;
+
+use vrrpd::demo::clock::now;
+use vrrpd::demo::error::LabError;
+use vrrpd::demo::lab::Node;
+use vrrpd::demo::plan::Plan;
+
+use crate::cluster::Cluster;
+use crate::driver::Kind;
+
+/// A story: nodes, and what happens to them.
+pub struct Story {
+    /// What it shows.
+    pub name: &'static str,
+    /// What the nodes are told.
+    pub plan: Plan,
+    /// What happens.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that happens, and what must come of it.
+pub struct Step {
+    /// What is done.
+    pub act: Act,
+    /// Who holds the address at the quiet point after it.
+    pub holders: Vec<Node>,
+    /// What the client may miss.
+    pub miss: Miss,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// A daemon is started; its host comes back if it was dead.
+    Start(Node),
+    /// A daemon is asked to stop.
+    Stop(Node),
+    /// A host dies.
+    Die(Node),
+    /// A node is cut off from the others and from the client; its link stays up.
+    Isolate(Node),
+    /// It is connected again.
+    Heal(Node),
+}
+
+/// What the client may miss during a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Miss {
+    /// Anything: nobody held the address before, or two did.
+    Anything,
+    /// Nothing: the address does not move.
+    Nothing,
+    /// The address moves from one living node to another. Nothing when the leaving one is ours; what Keepalived and FRR
+    /// cost is the taker's skew after a stop and a moment otherwise.
+    Handover,
+    /// The time after which a silent master counts as dead, and not less.
+    Death,
+}
+
+/// What a loaded machine may add to any limit. Generous: these stories are about order, `measure.rs` is about time.
+const SLACK: Duration = Duration::from_millis(500);
+/// By how much a takeover may seem early: adverts and addresses are stamped by different clocks' readers.
+const EARLY: Duration = Duration::from_millis(15);
+
+/// Tells a story with these daemons; panics where it goes another way than it should.
+pub fn tell(story: &Story, kinds: &[Kind]) {
+    let told = (|| {
+        let mut cluster = Cluster::new(&story.plan, kinds)?;
+        for (number, step) in story.steps.iter().enumerate() {
+            let since = now();
+            let measured = take(&mut cluster, step, since).unwrap_or_else(|error| {
+                let account = cluster.account(since);
+                panic!("{} {kinds:?}, step {} {:?}: {error}\n{account}", story.name, number + 1, step.act)
+            });
+            eprintln!("{} {kinds:?} {:?}: {measured}", story.name, step.act);
+        }
+        Ok::<(), LabError>(())
+    })();
+    if let Err(error) = told {
+        panic!("{} {kinds:?}: {error}", story.name);
+    }
+}
+
+/// Takes one step; returns what was measured.
+fn take(cluster: &mut Cluster, step: &Step, since: Duration) -> Result<String, LabError> {
+    let before = cluster.watch.look(|log| cluster.holders(log));
+    act(cluster, step.act)?;
+    let limit = limit(cluster, step);
+    let awaited = format!("{:?} to hold the address (before: {before:?})", step.holders);
+    let awaited = format!("{awaited}, the step's limit");
+    cluster.watch.wait(&awaited, limit, |log| (cluster.holders(log) == step.holders).then_some(()))?;
+    let reached = now() - since;
+    // What did not move must stay for as long as it would take to move; what moved must stay where it is.
+    let quiet = if before == step.holders { limit } else { (cluster.plan.interval * 2).max(SLACK) };
+    cluster.watch.pause(quiet)?;
+    cluster.check_alive()?;
+    let after = cluster.watch.look(|log| cluster.holders(log));
+    if after != step.holders {
+        return Err(wrong(format!("{after:?} hold the address after it was with {:?}", step.holders)));
+    }
+    check_moves(cluster, step, &before, since)?;
+    check_client(cluster, step)?;
+    let outage = cluster.probe.outage(since, now());
+    check_outage(cluster, step, since, &outage)?;
+    let ms = |length: Duration| length.as_secs_f64() * 1e3;
+    Ok(format!(
+        "{after:?} after {:.0} ms; client missed {} of {}, longest silence {:.1} ms, own pause {:.1} ms",
+        ms(reached),
+        outage.lost,
+        outage.sent,
+        ms(outage.gap),
+        ms(outage.own_pause)
+    ))
+}
+
+fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
+    match act {
+        Act::Start(node) => cluster.start(node),
+        Act::Stop(node) => cluster.stop(node),
+        Act::Die(node) => cluster.die(node),
+        Act::Isolate(node) => cluster.isolate(node),
+        Act::Heal(node) => cluster.heal(node),
+    }
+}
+
+/// Returns how long the step may take: the longest master-down interval of those involved and the slack.
+fn limit(cluster: &Cluster, step: &Step) -> Duration {
+    let master_down = cluster.plan.nodes().map(|node| cluster.plan.master_down(node)).max().unwrap_or_default();
+    let start = match step.act {
+        Act::Start(node) => cluster.kind(node).start_slack(),
+        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Heal(_) => Duration::ZERO,
+    };
+    master_down + start + SLACK
+}
+
+/// Each node that came to hold the address did so once, nobody else did at all.
+fn check_moves(cluster: &Cluster, step: &Step, before: &[Node], since: Duration) -> Result<(), LabError> {
+    for node in cluster.plan.nodes().filter(|node| cluster.kind(*node).moves_addresses()) {
+        let is_newcomer = step.holders.contains(&node) && !before.contains(&node);
+        let times = cluster.watch.look(|log| log.acquisitions(cluster.address(), node, since)).len();
+        if times != usize::from(is_newcomer) {
+            let wanted = usize::from(is_newcomer);
+            return Err(wrong(format!("node {node} took the address {times} times, expected {wanted}")));
+        }
+    }
+    Ok(())
+}
+
+/// The client gets its answers from the one who holds the address, or from one of those.
+fn check_client(cluster: &Cluster, step: &Step) -> Result<(), LabError> {
+    let is_keepalived_after_rivalry =
+        matches!(step.act, Act::Heal(_)) && step.holders.iter().any(|node| cluster.kind(*node) != Kind::Vrrpd);
+    // After a split Keepalived leaves some clients with the loser; that is a reason for this project, not its test.
+    if step.holders.is_empty() || is_keepalived_after_rivalry {
+        return Ok(());
+    }
+    let answered_by = cluster.probe.answered_by(Duration::from_millis(200));
+    match answered_by {
+        Some(node) if step.holders.contains(&node) => Ok(()),
+        _ => Err(wrong(format!("{:?} hold the address, but {answered_by:?} answers the client", step.holders))),
+    }
+}
+
+fn check_outage(
+    cluster: &Cluster,
+    step: &Step,
+    since: Duration,
+    outage: &vrrpd::demo::probe::Outage,
+) -> Result<(), LabError> {
+    let noise = outage.own_pause;
+    let taker = step.holders.first().copied();
+    let too_long = |limit: Duration| {
+        let text =
+            format!("client: {} lost, silence {:?}, limit {limit:?} (own pause {noise:?})", outage.lost, outage.gap);
+        if outage.gap > limit + noise { Err(wrong(text)) } else { Ok(()) }
+    };
+    let nothing_lost = || {
+        let text =
+            format!("client: {} lost, silence {:?} (own pause {noise:?}), expected none", outage.lost, outage.gap);
+        if outage.lost == 0 { Ok(()) } else { Err(wrong(text)) }
+    };
+    match (step.miss, step.act) {
+        (Miss::Anything, _) => Ok(()),
+        (Miss::Nothing, _) => nothing_lost(),
+        (Miss::Handover, Act::Stop(node)) if cluster.kind(node) == Kind::Vrrpd => nothing_lost(),
+        (Miss::Handover, Act::Stop(_)) => {
+            too_long(taker.map(|node| cluster.plan.skew(node)).unwrap_or_default() + SLACK)
+        }
+        // The one that left is the one that holds nothing any more.
+        (Miss::Handover, _) => match cluster.plan.nodes().find(|node| Some(*node) != taker) {
+            Some(leaver) if cluster.kind(leaver) == Kind::Vrrpd => nothing_lost(),
+            Some(_) | None => too_long(SLACK),
+        },
+        (Miss::Death, Act::Die(dead) | Act::Isolate(dead)) => {
+            check_not_early(cluster, taker, dead, since)?;
+            too_long(taker.map(|node| cluster.plan.master_down(node)).unwrap_or_default() + SLACK)
+        }
+        (Miss::Death, Act::Start(_) | Act::Stop(_) | Act::Heal(_)) => Err(wrong("a death without a dead node".into())),
+    }
+}
+
+/// A takeover before the deadline means wrong timers, even if nobody is hurt.
+fn check_not_early(cluster: &Cluster, taker: Option<Node>, dead: Node, since: Duration) -> Result<(), LabError> {
+    let Some(taker) = taker.filter(|node| cluster.kind(*node).moves_addresses()) else {
+        return Ok(());
+    };
+    let (last_advert, taken) = cluster.watch.look(|log| {
+        // An isolated node goes on sending, to nobody: only what was sent before counts.
+        let adverts = log.adverts(dead, Duration::ZERO);
+        let last = adverts.iter().rev().find(|(at, _)| *at < since).map(|(at, _)| *at);
+        (last, log.acquisitions(cluster.address(), taker, since).first().copied())
+    });
+    match (last_advert, taken) {
+        (Some(last_advert), Some(taken)) if taken + EARLY < last_advert + cluster.plan.master_down(taker) => {
+            Err(wrong(format!("node {taker} took over {:?} after the last advert: too early", taken - last_advert)))
+        }
+        (Some(_), Some(_)) => Ok(()),
+        (None, _) => Err(wrong(format!("no advert of node {dead} was seen before it went"))),
+        // An isolated better node, or one that held the address all along.
+        (_, None) => Ok(()),
+    }
+}
+
+fn wrong(problem: String) -> LabError {
+    LabError::Daemon { name: "story".to_owned(), problem }
+}
