@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::message::SCHEMA;
 use super::rfc3339;
-use crate::engine::output::{Discard, StateName, Transition};
+use crate::engine::output::{Discard, Mismatch, StateName, Transition};
 use crate::engine::params::{RouterParams, Vip};
 use crate::engine::snapshot::{Counters, PeerSnapshot, RouterSnapshot};
 use crate::engine::time::{Instant, Now};
@@ -156,6 +156,8 @@ pub struct PeerStatus {
     pub last_heard_ms: Option<u64>,
     /// The priority in that advert, else the configured one.
     pub priority: Option<u8>,
+    /// In what that advert differs from the configuration of this node, for a person.
+    pub differences: Vec<String>,
 }
 
 /// A check.
@@ -307,6 +309,20 @@ fn peer_status(now: Now, peer: &PeerSnapshot) -> PeerStatus {
         address: peer.address,
         last_heard_ms: peer.last_heard_at.map(|at| milliseconds(now.mono.since(at))),
         priority: peer.priority,
+        differences: peer.differences.iter().map(difference).collect(),
+    }
+}
+
+fn difference(mismatch: &Mismatch) -> String {
+    match mismatch {
+        Mismatch::AddressCount { theirs, ours } => format!("lists {theirs} addresses, expected {ours}"),
+        Mismatch::AddressList { missing } => format!("does not list {missing}"),
+        Mismatch::Interval { theirs, ours } => {
+            format!("interval {} ms, expected {} ms", theirs.as_millis(), ours.as_millis())
+        }
+        Mismatch::FirstNotLinkLocal => "first address is not link-local".to_owned(),
+        Mismatch::TwoOwners => "says that it owns the addresses too".to_owned(),
+        Mismatch::SamePriority => "has the same priority".to_owned(),
     }
 }
 
