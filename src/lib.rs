@@ -6,5 +6,7 @@
 pub mod control;
 pub mod daemon;
 pub mod demo;
+pub mod config;
 pub mod engine;
+pub mod net;
 pub mod wire;

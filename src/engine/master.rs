@@ -96,9 +96,12 @@ impl VirtualRouter {
 
     /// This node did not run for longer than a master-down interval and another is Master: it is a newcomer.
     ///
-    /// An advert of priority 1 tells the other Master that there was a rival, and cannot unseat it.
+    /// An advert of priority 1 tells the other Master that there was a rival, and cannot unseat it: not sent to one of
+    /// priority 1, against whom a higher address would win.
     fn rejoin(&mut self, now: Instant, heard: &Heard, length: Duration, out: &mut Outbox) {
-        self.send_to(LOSING, heard.source, out);
+        if heard.priority != Some(LOSING) {
+            self.send_to(LOSING, heard.source, out);
+        }
         out.push(Output::ReleaseVips { router: self.key });
         let backup = Backup::listen(now, now + self.own_master_down_interval());
         self.master = None;
@@ -134,5 +137,5 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 const REPAIR_SOONEST: Duration = Duration::from_millis(20);
 const REPAIR_LATEST: Duration = Duration::from_secs(1);
 
-/// The priority of an advert that loses against every Master.
+/// The priority of an advert that loses against every Master of a higher one.
 const LOSING: Priority = Priority::LOWEST;

@@ -12,7 +12,7 @@ use super::output::{Discard, EventKind, Mismatch};
 use super::params::{Auth, ChecksumPolicy, Transport};
 use super::router::{VirtualRouter, is_link_local};
 use super::time::Instant;
-use crate::wire::advert::{AUTH_NONE, AUTH_PASSWORD, Advert, Header, ParseError, Received};
+use crate::wire::advert::{AUTH_AH, AUTH_NONE, AUTH_PASSWORD, Advert, Header, ParseError, Received};
 use crate::wire::ah::{self, AhError, AuthHeader};
 use crate::wire::checksum::{self, ChecksumForm};
 use crate::wire::field::{Family, Priority, Version};
@@ -168,6 +168,9 @@ impl VirtualRouter {
             }
             Auth::Ah(key) => {
                 let Some((ip, ah)) = &packet.ah else { return Err(Discard::Auth) };
+                if field.kind != AUTH_AH {
+                    return Err(Discard::AuthType);
+                }
                 if !ah::is_authentic(key, ip) {
                     return Err(Discard::Auth);
                 }

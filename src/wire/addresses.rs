@@ -1,7 +1,7 @@
 //! The list of addresses of a message: borrowed from a received one, or prepared once for many.
 //!
-//! One stop before: `wire::advert`, or the engine with its configured VIPs. One stop after: the engine compares the two as
-//! bytes. 4 or 16 bytes an address, network byte order, one family, at most 255. RFC 9568 section 5.2.9.
+//! One stop before: `wire::advert`, or the engine with its configured VIPs. One stop after: the engine compares the two
+//! as bytes. 4 or 16 bytes an address, network byte order, one family, at most 255. RFC 9568 section 5.2.9.
 
 use std::fmt;
 use std::net::IpAddr;

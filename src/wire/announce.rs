@@ -61,8 +61,8 @@ pub fn write_gratuitous_arp(frame: &mut [u8; ARP_FRAME_LEN], mac: Mac, vip: Ipv4
 
 /// Writes an unsolicited neighbour advertisement that says: `vip` is at `mac`. Never panics, never allocates.
 ///
-/// `is_router`: whether the interface forwards; another value than the kernel's own answers carry makes hosts drop us as
-/// their router.
+/// `is_router`: whether the interface forwards; another value than the kernel's own answers carry makes hosts drop us
+/// as their router.
 pub fn write_neighbor_advert(frame: &mut [u8; NA_FRAME_LEN], mac: Mac, vip: Ipv6Addr, is_router: bool) {
     let written = write_na(frame, mac, vip, is_router);
     debug_assert!(written.is_some(), "{NA_FRAME_LEN} bytes hold the headers");

@@ -1,6 +1,7 @@
 //! `malformed.json`: packets that are broken, or odd but good, one flaw each.
 //!
-//! Here each is judged by its bytes alone: a flaw that needs the receiver's configuration to be seen must not be one here.
+//! Here each is judged by its bytes alone: a flaw that needs the receiver's configuration to be seen must not be one
+//! here.
 
 use std::collections::BTreeMap;
 use std::fs;

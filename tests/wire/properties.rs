@@ -41,7 +41,9 @@ pub fn check_packet(bytes: &[u8]) -> bool {
             assert_eq!(written[4..], packet.payload[4..], "all but the reserved bytes");
             check_advert(message);
         }
-        Err(_) => drop(check_advert(packet.payload)),
+        Err(_) => {
+            check_advert(packet.payload);
+        }
     }
     assert!(!is_authentic || packet.payload.len() >= AuthHeader::LEN);
     true

@@ -1,0 +1,9 @@
+//! Every requirement of RFC 9568 and RFC 3768 that applies to us, on the engine itself and with time as a number.
+//!
+//! `docs/rfc9568-ledger.md` says which test belongs to which requirement; `bench` is what they stand on.
+
+mod bench;
+
+mod departures;
+mod rfc3768;
+mod s6_1_timers;
