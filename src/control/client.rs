@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::message::{Command, Refusal, SCHEMA, Status};
+use super::message::{Command, Refusal, SCHEMA};
 use super::socket_path;
+use super::status::Status;
 
 /// How long each step of a request may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -2,7 +2,8 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | [`message`] | requests and replies as values; the status reply from engine snapshots |
+//! | [`message`] | requests and replies as values |
+//! | [`status`] | the status reply from engine snapshots |
 //! | [`lock`] | one daemon per runtime directory |
 //! | [`server`] | the daemon's side of the socket |
 //! | [`client`] | the command line's side |
@@ -21,6 +22,7 @@ pub mod rfc3339;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod server;
+pub mod status;
 
 /// Returns where the control socket of a runtime directory is.
 pub fn socket_path(runtime_dir: &Path) -> PathBuf {

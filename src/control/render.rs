@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::client;
-use super::message::{AddressStatus, InstanceStatus, PeerStatus, State, Status};
+use super::status::{AddressStatus, InstanceStatus, PeerStatus, State, Status};
 
 /// Carries out `vrrpd status`: prints the state of the daemon of `runtime_dir`, or of one `instance`, as text or JSON.
 ///
@@ -130,6 +130,7 @@ fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
         let what = if first.present { "present" } else { "missing" };
         found.push(format!("{name}: {}, but {}{more} {what}", instance.state, first.address));
     }
+    found.extend(differences(instance).into_iter().map(|differs| format!("{name}: {}", clean(&differs))));
     found.into_iter()
 }
 
@@ -254,6 +255,15 @@ fn heard(peer: &PeerStatus) -> String {
     }
 }
 
+/// Returns what somebody may have to set right about the peers.
+fn differences(instance: &InstanceStatus) -> Vec<String> {
+    let of_peer = |peer: &PeerStatus| {
+        let differs = format!("peer {} {}", peer.address, peer.differences.join(", "));
+        (!peer.differences.is_empty()).then_some(differs)
+    };
+    instance.peers.iter().filter_map(of_peer).collect()
+}
+
 fn names(status: &Status) -> String {
     let mut names: Vec<String> = status.instances.iter().take(MAX_LISTED).map(|i| format!("{:?}", i.name)).collect();
     if status.instances.len() > MAX_LISTED {
@@ -309,8 +319,11 @@ const MAX_NAME: usize = 20;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::control::samples::{backup, fault, pair, router, status};
+    use crate::engine::output::Mismatch;
 
     fn plain(status: &Status) -> String {
         text(status, false, Paint::Plain)
@@ -387,6 +400,16 @@ mod tests {
     fn a_backup_that_still_has_an_address_is_told() {
         let text = plain(&status(&[(backup("web"), vec![true, true])]));
         assert!(text.contains("! web: BACKUP, but 10.0.0.30/32 and 1 more present\n"), "{text}");
+    }
+
+    #[test]
+    fn a_peer_that_is_configured_otherwise_is_told() {
+        let mut web = router("web");
+        let interval = Mismatch::Interval { theirs: Duration::from_millis(2500), ours: Duration::from_secs(1) };
+        web.peers[0].differences = vec![Mismatch::AddressCount { theirs: 1, ours: 2 }, interval];
+        let text = plain(&status(&[(web, vec![true, true])]));
+        let told = "! web: peer 10.0.0.21 lists 1 addresses, expected 2, interval 2500 ms, expected 1000 ms\n";
+        assert!(text.contains(told), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::message::{self, Identity, Status, TransitionStatus};
+use super::status::{self, Identity, Status, TransitionStatus};
 use crate::engine::input::RouterKey;
 use crate::engine::output::{Discard, Reason, StateName, Transition};
 use crate::engine::params::{
@@ -107,7 +107,7 @@ pub fn status(routers: &[(RouterSnapshot, Vec<bool>)]) -> Status {
         peer: Some([10, 0, 0, 21].into()),
     };
     let past = TransitionStatus::new(NOW.utc - Duration::from_secs(7980), "web", &transition);
-    message::status(&identity, NOW, routers.iter().map(|(router, present)| (router, present.as_slice())), vec![past])
+    status::status(&identity, NOW, routers.iter().map(|(router, present)| (router, present.as_slice())), vec![past])
 }
 
 /// Returns the configuration of a router named `name`.

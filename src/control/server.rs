@@ -232,6 +232,7 @@ fn give_to(path: &Path, group: &str) {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "measures how long a real client waits")]
 mod tests {
     use std::io::{BufRead, Read, Write};
     use std::os::unix::fs::MetadataExt;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::logging::Log;
 use super::record::{Key, Kind, Level, Record, Value};
-use crate::control::message::TransitionStatus;
+use crate::control::status::TransitionStatus;
 use crate::engine::output::{Discard, Event, EventKind, Mismatch, Transition};
 use crate::engine::params::RouterParams;
 use crate::engine::time::{Instant, Now};
@@ -53,7 +53,7 @@ impl Journal {
     /// Writes the line of a signal: `Received SIGTERM from pid 123 (uid 0, systemd): handing over and stopping`.
     pub fn write_signal(&self, now: Now, signal: Signal, action: &str) {
         let sender = match signal.sender {
-            Some((pid, uid)) => match process_name(pid) {
+            Some((pid, uid)) => match name_of_process(pid) {
                 Some(name) => format!("pid {pid} (uid {uid}, {name})"),
                 None => format!("pid {pid} (uid {uid})"),
             },
@@ -308,7 +308,7 @@ fn bare(peer: Option<IpAddr>) -> String {
 }
 
 /// Returns the name of a living process.
-fn process_name(pid: i32) -> Option<String> {
+fn name_of_process(pid: i32) -> Option<String> {
     let name = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("comm")).ok()?;
     Some(name.trim_end().to_owned())
 }
@@ -460,7 +460,7 @@ mod tests {
         let (log, written) = Written::log(Level::Info);
         let journal = Journal::new(log.clone());
         let me = i32::try_from(std::process::id()).unwrap();
-        let name = process_name(me).unwrap();
+        let name = name_of_process(me).unwrap();
         journal.write_signal(NOW, Signal { name: "SIGTERM", sender: Some((me, 0)) }, "handing over and stopping");
         journal.write_signal(NOW, Signal { name: "SIGINT", sender: None }, "handing over and stopping");
         journal.write_signal(NOW, Signal { name: "SIGHUP", sender: Some((-1, 5)) }, "reloading");

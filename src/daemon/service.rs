@@ -19,8 +19,9 @@ use super::logging::Log;
 use super::notices;
 use super::record::Record;
 use super::systemd;
-use crate::control::message::{self, Command, Identity, Reply, TransitionStatus};
+use crate::control::message::{Command, Reply};
 use crate::control::server::{Peer, Server};
+use crate::control::status::{self, Identity, TransitionStatus};
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
 use crate::engine::params::NodeParams;
@@ -193,7 +194,7 @@ impl Service {
         }
     }
 
-    async fn status(&self, net: &Net) -> Option<message::Status> {
+    async fn status(&self, net: &Net) -> Option<status::Status> {
         let (reply, snapshot) = oneshot::channel();
         self.protocol.send(ToProtocol::Snapshot(reply));
         let Snapshot { now, routers } = snapshot.await.ok()?;
@@ -203,7 +204,7 @@ impl Service {
         let Status { present, .. } = present.await.ok()?;
         let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();
         let with_presence = routers.iter().zip(present.iter().map(Vec::as_slice));
-        Some(message::status(&self.identity, now, with_presence, transitions))
+        Some(status::status(&self.identity, now, with_presence, transitions))
     }
 }
 

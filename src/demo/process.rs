@@ -63,6 +63,7 @@ impl Process {
     /// Asks it to stop (SIGTERM) and waits for its end.
     ///
     /// **Errors:** it was still there after `timeout`; then it is killed.
+    #[expect(clippy::disallowed_methods, reason = "waits for another process, for a bounded time")]
     pub fn stop(mut self, timeout: Duration) -> Result<ExitStatus, LabError> {
         self.signal(Signal::SIGTERM);
         let end = now() + timeout;
