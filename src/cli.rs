@@ -26,12 +26,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Exit codes, as sysexits.h numbers them.
+/// Exit codes, as sysexits.h numbers them; the small ones are answers of `vrrpd status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
     /// Done.
     Good = 0,
+    /// `status`: an instance is in FAULT or has a rival.
+    Fault = 1,
+    /// `status`: the daemon is not running.
+    NotRunning = 3,
     /// The command line is wrong.
     Usage = 64,
     /// What is asked for is not there.
