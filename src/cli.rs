@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and who answers.
 //!
 //! Parses arguments and hands each command to its room; decides nothing itself. One stop before: `main`; one stop after:
-//! [`check`] and [`manual`] here, `daemon`, `control` and `demo` for the rest.
+//! `check` and `manual` here, `daemon`, `control` and `demo` for the rest.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
