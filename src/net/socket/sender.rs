@@ -27,7 +27,7 @@ const IP_HEADER: usize = 20;
 /// Queueing priority "control"; needs CAP_NET_ADMIN.
 const PRIORITY_CONTROL: u32 = 7;
 /// Queueing priority "interactive", the highest that needs nothing.
-const PRIORITY_INTERACTIVE: u32 = 6;
+const PRIORITY_FREE: u32 = 6;
 
 /// A message the kernel did not take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -300,7 +300,7 @@ fn send_only(socket: &Socket) -> std::io::Result<()> {
     // "Return 0": accept no byte of any packet.
     socket.attach_filter(&[SockFilter::new(0x06, 0, 0, 0)])?;
     grow_send_buffer(socket, SEND_BUFFER);
-    socket.set_priority(PRIORITY_CONTROL).or_else(|_| socket.set_priority(PRIORITY_INTERACTIVE))
+    socket.set_priority(PRIORITY_CONTROL).or_else(|_| socket.set_priority(PRIORITY_FREE))
 }
 
 #[cfg(test)]
