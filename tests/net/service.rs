@@ -9,7 +9,7 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use tokio::sync::{mpsc, oneshot};
 use vrrpd::engine::input::{Interface, RouterKey};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
 };
 use vrrpd::net::links::Watch;
 use vrrpd::net::netlink::{NewAddress, OUR_PROTOCOL, Place, Request, Requests};
@@ -33,6 +33,7 @@ fn vip(text: &str) -> Vip {
         label: None,
         broadcast: None,
         scope: Scope::Global,
+            options: VipOptions::default(),
     }
 }
 
@@ -56,6 +57,7 @@ fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
         auth: Auth::None,
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
+        ignores_link: false,
     })
 }
 
