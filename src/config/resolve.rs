@@ -188,8 +188,8 @@ fn version(written: &schema::Instance<'_>, family: Option<Family>, report: &mut 
 }
 
 fn master_down_adverts(written: &Key<i64>, report: &mut Report<'_>) -> Option<u8> {
-    let adverts = written
-        .and_then(|number| byte("master_down_adverts", number, 1..=100, "a number from 1 to 100", report));
+    let adverts =
+        written.and_then(|number| byte("master_down_adverts", number, 1..=100, "a number from 1 to 100", report));
     adverts.or(MASTER_DOWN_ADVERTS)
 }
 

@@ -338,8 +338,7 @@ fn auth<'t>(title: &str, value: &'t Value<'t>, report: &mut Report<'_>) -> Optio
     let place = place_of(value);
     let mut fields = Fields::new(title.replace(']', ".auth]"), place, table);
     let secret = "a string of at most 8 bytes";
-    let auth =
-        Auth { password: fields.string("password", secret, report), ah: fields.string("ah", secret, report) };
+    let auth = Auth { password: fields.string("password", secret, report), ah: fields.string("ah", secret, report) };
     fields.later("hmac", "authentication of version 3", report);
     fields.finish(KEEPALIVED, report);
     Some(Written { value: auth, place })

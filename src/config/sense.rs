@@ -379,7 +379,9 @@ impl fmt::Display for Doubt {
             Self::NoHostAddress { address, prefix_len, kind } => {
                 write!(f, "{address} is the {kind} address of its /{prefix_len}; check address and prefix length")
             }
-            Self::LongSecret => f.write_str("only the first 8 bytes of the secret count (RFC 2338); cut it on every node"),
+            Self::LongSecret => {
+                f.write_str("only the first 8 bytes of the secret count (RFC 2338); cut it on every node")
+            }
             Self::NothingMoves => f.write_str("no addresses; the election is held and nothing moves by it"),
             Self::Keepalived(remark) => remark.fmt(f),
             Self::TooMany { hidden } => write!(f, "{hidden} more warnings follow"),

@@ -120,7 +120,7 @@ pub fn params(name: &str) -> RouterParams {
         label: None,
         broadcast: None,
         scope: Scope::Global,
-            options: VipOptions::default(),
+        options: VipOptions::default(),
     };
     let peer = PeerParams { address: [10, 0, 0, 21].into(), priority: Some(priority(100)), min_ttl: None };
     RouterParams {

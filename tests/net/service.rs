@@ -9,7 +9,8 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use tokio::sync::{mpsc, oneshot};
 use vrrpd::engine::input::{Interface, RouterKey};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::net::links::Watch;
 use vrrpd::net::netlink::{NewAddress, OUR_PROTOCOL, Place, Request, Requests};
@@ -33,7 +34,7 @@ fn vip(text: &str) -> Vip {
         label: None,
         broadcast: None,
         scope: Scope::Global,
-            options: VipOptions::default(),
+        options: VipOptions::default(),
     }
 }
 

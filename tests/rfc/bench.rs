@@ -11,7 +11,8 @@ use vrrpd::engine::input::{Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::engine::snapshot::RouterSnapshot;
 use vrrpd::engine::time::{Instant, Now};
@@ -314,7 +315,16 @@ pub fn interface() -> Interface {
 pub fn vip(address: &str) -> Vip {
     let address = ip(address);
     let prefix_len = Family::of(&address).max_prefix_len();
-    Vip { address, prefix_len, interface: None, advertise: true, label: None, broadcast: None, scope: Scope::Global, options: VipOptions::default() }
+    Vip {
+        address,
+        prefix_len,
+        interface: None,
+        advertise: true,
+        label: None,
+        broadcast: None,
+        scope: Scope::Global,
+        options: VipOptions::default(),
+    }
 }
 
 pub fn ip(text: &str) -> IpAddr {

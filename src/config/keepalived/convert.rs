@@ -126,8 +126,8 @@ fn keys(params: &RouterParams) -> Vec<Key> {
             push(&["unicast_peer"], list("peers", peers));
         }
         Transport::Multicast { group } => {
-            let is_plain = *group == group_of(params.family)
-                && (params.source.is_some() || params.advertised().next().is_some());
+            let is_plain =
+                *group == group_of(params.family) && (params.source.is_some() || params.advertised().next().is_some());
             let said = if is_plain { "true".to_owned() } else { format!("\"{group}\"") };
             push(&["mcast_dst_ip", "unicast_peer"], format!("multicast = {said}"));
         }

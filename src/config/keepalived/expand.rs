@@ -356,7 +356,10 @@ mod tests {
         assert_lines("$A=1\n$B=${A}2\nx $A y$A ${A}z $B", &["x 1 y1 1z 12"]);
         assert_lines("$A=1\nx $AB $A/24 $A,$A)", &["x $AB $A/24 1,1)"]);
         assert_lines("$A=1\n$C=$A\n$A=2\nx $C", &["x 2"]);
-        assert_lines("$E=\nx ${E}y ${_HASH}${_BANG} ${_INSTANCE} ${_PWD} ${_ENV VIP}${_ENV NO}", &["x y #! lb1 /etc/k 10.0.0.9"]);
+        assert_lines(
+            "$E=\nx ${E}y ${_HASH}${_BANG} ${_INSTANCE} ${_PWD} ${_ENV VIP}${_ENV NO}",
+            &["x y #! lb1 /etc/k 10.0.0.9"],
+        );
         assert_lines("script \"echo $HOME ${HOME}\"", &["script \"echo $HOME ${HOME}\""]);
     }
 
@@ -373,7 +376,10 @@ mod tests {
         assert_lines("~SEQ(i, 6, -2, 3) a$i", &["a6", "a4"]);
         assert_lines("~SEQx(i, 9, 11) a$i", &["a9", "aa", "ab"]);
         assert_lines("~LST(i, x, y) ~SEQ(j, 2) $i ${j}", &["x 1", "x 2", "y 1", "y 2"]);
-        assert_lines("~LST({a, b}, {1,2},{3}) $a-${b}.", &["1-2.", "3-."].map(|s| s).iter().map(|s| *s).collect::<Vec<_>>().as_slice());
+        assert_lines(
+            "~LST({a, b}, {1,2},{3}) $a-${b}.",
+            &["1-2.", "3-."].map(|s| s).iter().map(|s| *s).collect::<Vec<_>>().as_slice(),
+        );
         let (lines, problems) = read("~SEQ(i, 1, 0, 5) a\n~SEQ(i\n~LST() x");
         assert_eq!((lines.len(), problems.len()), (0, 3), "{problems:?}");
     }

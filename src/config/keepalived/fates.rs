@@ -32,16 +32,19 @@ pub(super) fn tell(node: &Node, table: &[(&'static [&'static str], Fate)], repor
     }
 }
 
-const MAIL: Fate = Fate::Skipped("there are no e-mails; let a monitoring system read the journal or `vrrpd status --json`");
+const MAIL: Fate =
+    Fate::Skipped("there are no e-mails; let a monitoring system read the journal or `vrrpd status --json`");
 const LVS: Fate = Fate::Skipped("it concerns LVS and not VRRP; leave that to the program that does it");
 const SCHEDULING: Fate = Fate::Left("scheduling, memory and limits are set in the systemd unit");
 const BUFFERS: Fate = Fate::Left("the daemon sizes its buffers itself and resynchronises when one overflows");
 const NAMES: Fate = Fate::Left("process names and places of files are the daemon's own; look into `vrrpd status`");
 const SNMP: Fate = Fate::Left("there is no SNMP and no DBus; `vrrpd status --json` answers instead");
 const FIREWALL: Fate = Fate::Left("no firewall rules are made; nothing here needs any");
-const GARP_PACE: Fate = Fate::Left("announcements are paced by the daemon itself, fast enough for thousands of addresses");
-const LOWER: Fate =
-    Fate::Left("after a rival was heard the addresses are announced again at the daemon's own pace, once a second at most");
+const GARP_PACE: Fate =
+    Fate::Left("announcements are paced by the daemon itself, fast enough for thousands of addresses");
+const LOWER: Fate = Fate::Left(
+    "after a rival was heard the addresses are announced again at the daemon's own pace, once a second at most",
+);
 const MACVLAN: Fate = Fate::Left(
     "no virtual MAC: addresses keep the interface's own, and neighbours learn of a move by gratuitous ARP; \
      adverts leave from the interface itself",
@@ -127,10 +130,7 @@ pub(super) const GLOBAL: &[(&[&str], Fate)] = &[
         Fate::Left("a master answers a lower priority advert at once, at most twice an interval"),
     ),
     (&["vrrp_higher_prio_send_advert"], Fate::Holds),
-    (
-        &["vrrp_owner_ignore_adverts"],
-        Fate::Left("an owner judges what it hears, as RFC 9568 says since erratum 8298"),
-    ),
+    (&["vrrp_owner_ignore_adverts"], Fate::Left("an owner judges what it hears, as RFC 9568 says since erratum 8298")),
     (&["vrrp_check_unicast_src", "vrrp_skip_check_adv_addr", "dynamic_interfaces", "reload_check_config"], Fate::Holds),
     (&["log_unknown_vrids"], Fate::Left("adverts for other virtual routers are counted and not logged")),
     (
@@ -208,8 +208,14 @@ pub(super) const GLOBAL: &[(&[&str], Fate)] = &[
 pub(super) const INSTANCE: &[(&[&str], Fate)] = &[
     (&["smtp_alert"], MAIL),
     (&["lvs_sync_daemon_interface"], LVS),
-    (&["accept", "skip_check_adv_addr", "check_unicast_src", "higher_prio_send_advert", "track_src_ip", "debug"], Fate::Holds),
-    (&["no_accept"], Fate::Left("the master answers on its addresses; drop the packets with a firewall rule of your own")),
+    (
+        &["accept", "skip_check_adv_addr", "check_unicast_src", "higher_prio_send_advert", "track_src_ip", "debug"],
+        Fate::Holds,
+    ),
+    (
+        &["no_accept"],
+        Fate::Left("the master answers on its addresses; drop the packets with a firewall rule of your own"),
+    ),
     (
         &["promote_secondaries"],
         Fate::Left("set the sysctl net.ipv4.conf.IF.promote_secondaries; lost addresses are put back in any case"),

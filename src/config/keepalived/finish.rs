@@ -11,8 +11,8 @@ use super::global::{Garp, Global, MOST_COPIES};
 use super::instance::Draft;
 use super::remark::{Refusal, Remark};
 use super::report::{At, Report, Spot};
-use super::value::is_interface;
 use super::track;
+use super::value::is_interface;
 use super::vip::Entry;
 use crate::config::address::is_link_local;
 use crate::config::resolve::{ADVERTISED_MAX, group_of};
@@ -132,7 +132,10 @@ fn preempt(draft: &Draft, priority: Priority, is_strict: bool, report: &mut Repo
     let delay = draft.preempt_delay.as_ref();
     if let Some(spot) = draft.never_preempts {
         if draft.wants_master.is_some() {
-            clear(spot, "`nopreempt` has no effect beside `state MASTER`, as in Keepalived; write `state BACKUP` on every node");
+            clear(
+                spot,
+                "`nopreempt` has no effect beside `state MASTER`, as in Keepalived; write `state BACKUP` on every node",
+            );
         } else if priority.is_owner() {
             clear(spot, "`nopreempt` has no effect with priority 255, as in Keepalived; write a priority up to 254");
         } else {
@@ -144,7 +147,10 @@ fn preempt(draft: &Draft, priority: Priority, is_strict: bool, report: &mut Repo
     }
     let Some(delay) = delay else { return Preempt::Always };
     if draft.wants_master.is_some() {
-        clear(delay.spot, "`preempt_delay` has no effect beside `state MASTER`, as in Keepalived; write `state BACKUP`");
+        clear(
+            delay.spot,
+            "`preempt_delay` has no effect beside `state MASTER`, as in Keepalived; write `state BACKUP`",
+        );
     } else if priority.is_owner() || is_strict {
         clear(delay.spot, "`preempt_delay` has no effect in strict mode or with priority 255, as in Keepalived");
     } else {
@@ -235,7 +241,8 @@ fn transport(
         return Some(Transport::Unicast { peers });
     }
     if draft.needs_peers {
-        let text = "unicast without peers, and unicast_fault_no_peer says that this is a fault: the instance is left out";
+        let text =
+            "unicast without peers, and unicast_fault_no_peer says that this is a fault: the instance is left out";
         report.remark(list.spot, Remark::Contradiction { text });
         return None;
     }
@@ -292,7 +299,10 @@ fn auth(draft: &Draft, version: Version, is_strict: bool, report: &mut Report) -
             return ignore(kind.spot, "version 3 has no authentication; it is ignored, as by Keepalived; take it out");
         }
         (Some(kind), _) if is_strict => {
-            return ignore(kind.spot, "strict mode has no authentication; it is ignored, as by Keepalived; take it out");
+            return ignore(
+                kind.spot,
+                "strict mode has no authentication; it is ignored, as by Keepalived; take it out",
+            );
         }
         (Some(kind), None) => {
             return ignore(kind.spot, "`auth_type` without `auth_pass` is ignored, as by Keepalived");

@@ -94,7 +94,8 @@ pub(super) fn read(block: &Node, global: &mut Global, document: &mut Document, i
         if instances > 0 && COPIED.contains(&node.keyword.as_str()) {
             report.remark(node.spot, Remark::TooLate { keyword: node.keyword.clone() });
         }
-        if global.inherited.garp.read(node, report) || keyword(node, global, report) || scripts(node, document, report) {
+        if global.inherited.garp.read(node, report) || keyword(node, global, report) || scripts(node, document, report)
+        {
             continue;
         }
         fates::tell(node, fates::GLOBAL, report);
@@ -155,8 +156,7 @@ fn scripts(node: &Node, document: &mut Document, report: &mut Report) -> bool {
         }
         "startup_script" | "shutdown_script" | "notify_fifo_script" | "vrrp_notify_fifo_script" => {
             not_run(node, "write ExecStartPre= or ExecStopPost= in the unit instead", report);
-            let event =
-                if node.keyword == "shutdown_script" { HookEvent::DaemonEnd } else { HookEvent::DaemonStart };
+            let event = if node.keyword == "shutdown_script" { HookEvent::DaemonEnd } else { HookEvent::DaemonStart };
             let command = script::command(node, report).filter(|_| !node.keyword.contains("fifo"));
             document.hooks.extend(command.map(|command| Hook { event, command }));
         }

@@ -297,8 +297,7 @@ const INSTANCE: &[Keyword] = &[
 
 const AUTH: &[Keyword] = &[word("auth_type"), word("auth_pass")];
 
-const HMAC: &[Keyword] =
-    &[word("key"), word("active_key"), word("time_window"), flag("anti_replay"), word("mode")];
+const HMAC: &[Keyword] = &[word("key"), word("active_key"), word("time_window"), flag("anti_replay"), word("mode")];
 
 const SCRIPT: &[Keyword] = &[
     word("script"),

@@ -52,11 +52,7 @@ pub(super) fn read(
 }
 
 /// Checks the members of all groups; `instances`: their names with the places of weighted trackers.
-pub(super) fn check(
-    groups: &[(SyncGroup, Spot)],
-    instances: &BTreeMap<&str, Option<Spot>>,
-    report: &mut Report,
-) {
+pub(super) fn check(groups: &[(SyncGroup, Spot)], instances: &BTreeMap<&str, Option<Spot>>, report: &mut Report) {
     let mut member_of: BTreeMap<&str, u32> = BTreeMap::new();
     for (group, spot) in groups {
         let what = format!("vrrp_sync_group {}", excerpt(&group.name));

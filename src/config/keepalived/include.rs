@@ -297,7 +297,10 @@ mod tests {
     #[test]
     fn braces_give_alternatives() {
         assert_eq!(braces("a{b,c}d"), ["abd", "acd"]);
-        assert_eq!(braces("{a,b{1,2}}"), ["a", "b1", "b2"].map(String::from).to_vec().into_iter().rev().rev().collect::<Vec<_>>());
+        assert_eq!(
+            braces("{a,b{1,2}}"),
+            ["a", "b1", "b2"].map(String::from).to_vec().into_iter().rev().rev().collect::<Vec<_>>()
+        );
         assert_eq!(braces("a{b"), ["a{b"]);
         assert!(braces(&"{a,b}".repeat(100)).len() <= ALTERNATIVES_MAX + 2);
     }

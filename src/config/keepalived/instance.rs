@@ -182,7 +182,8 @@ impl Draft {
             "unicast_src_ip" | "mcast_src_ip" => {
                 let spot = word.spot;
                 let address = value::host(word, &node.keyword, "the interface's own address is taken", report);
-                if let Some(value) = address.filter(|address| self.is_of_family(*address, &node.keyword, spot, report)) {
+                if let Some(value) = address.filter(|address| self.is_of_family(*address, &node.keyword, spot, report))
+                {
                     self.source = Some(At { value, spot });
                 }
             }

@@ -274,7 +274,8 @@ fn leave_to_others(
         let key = (vip.address, is_link_local(&vip.address).then_some(link));
         match owners.get(&key) {
             Some(instance) => {
-                let entry = draft.vips.iter().chain(&draft.excluded).find(|entry| entry.value.vip.address == vip.address);
+                let entry =
+                    draft.vips.iter().chain(&draft.excluded).find(|entry| entry.value.vip.address == vip.address);
                 let (address, instance) = (vip.address, instance.clone());
                 report.remark(entry.map_or(draft.spot, |entry| entry.spot), Remark::OfAnother { address, instance });
                 false

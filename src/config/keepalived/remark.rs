@@ -70,7 +70,9 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Endless => f.write_str("the file defines, repeats or includes itself without end; nothing behind this is read"),
+            Self::Endless => {
+                f.write_str("the file defines, repeats or includes itself without end; nothing behind this is read")
+            }
             Self::IncludeLoop { path } => {
                 write!(f, "{path} is being read already, or too many files are included; take this line out")
             }
@@ -397,7 +399,10 @@ impl Remark {
             }
             Self::Unused { what } => write!(f, "{what} is used by no instance"),
             Self::Renamed { found, name } => {
-                write!(f, "the name {found:?} becomes {name:?}: names have 1 to 64 characters without blanks and slashes")
+                write!(
+                    f,
+                    "the name {found:?} becomes {name:?}: names have 1 to 64 characters without blanks and slashes"
+                )
             }
             Self::TooLate { keyword } => write!(
                 f,

@@ -41,7 +41,8 @@ pub(super) fn script(block: &Node, document: &mut Document, report: &mut Report)
     };
     let mut user = None;
     for node in &block.body {
-        let count = |report: &mut Report| number(node, 1..=COUNT_MAX, "1 is taken", report).map_or(1, |at| at.value as u32);
+        let count =
+            |report: &mut Report| number(node, 1..=COUNT_MAX, "1 is taken", report).map_or(1, |at| at.value as u32);
         match node.keyword.as_str() {
             "script" => script.command = script::command(node, report).unwrap_or(script.command),
             "interval" => {

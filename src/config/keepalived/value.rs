@@ -45,14 +45,14 @@ pub(super) fn seconds(
     }
 }
 
-/// Reads `1`, `0.25` or `.5`, exact to the microsecond; further digits are cut.
+/// Reads `1` or `0.25`, exact to the microsecond; further digits are cut.
 pub(super) fn decimal(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if (whole.is_empty() && fraction.is_empty()) || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+    let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+    if whole.len() > 10 || !is_number(whole) || !is_number(fraction) {
         return None;
     }
-    let is_number = whole.bytes().all(|digit| digit.is_ascii_digit()) && whole.len() <= 10;
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok().filter(|_| is_number)? };
+    let whole: u64 = whole.parse().ok()?;
     let micros = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
     let micros = micros.fold(0, |micros, digit| micros * 10 + u64::from(digit - b'0'));
     Some(Duration::from_micros(whole * 1_000_000 + micros))
@@ -120,8 +120,12 @@ pub(super) fn unfit<T>(
     instead: &'static str,
     report: &mut Report,
 ) -> Option<T> {
-    let remark =
-        Remark::Value { keyword: keyword.to_owned(), found: excerpt(&word.value), expected, instead: instead.to_owned() };
+    let remark = Remark::Value {
+        keyword: keyword.to_owned(),
+        found: excerpt(&word.value),
+        expected,
+        instead: instead.to_owned(),
+    };
     report.remark(word.spot, remark);
     None
 }
@@ -153,7 +157,13 @@ pub(super) fn weight(
 ) -> Option<Weight> {
     let word = words.first()?;
     let Some(value) = word.value.parse::<i64>().ok().and_then(|value| i16::try_from(value).ok()) else {
-        return unfit(keyword, word, format!("a number from {} to {}", range.start(), range.end()), "0 is taken", report);
+        return unfit(
+            keyword,
+            word,
+            format!("a number from {} to {}", range.start(), range.end()),
+            "0 is taken",
+            report,
+        );
     };
     let (least, most) = (*range.start() as i16, *range.end() as i16);
     let clamped = value.clamp(least, most);
@@ -178,11 +188,11 @@ mod tests {
 
     #[test]
     fn seconds_are_exact_to_the_microsecond() {
-        for (text, micros) in [("1", Some(1_000_000)), ("0.25", Some(250_000)), (".5", Some(500_000)), ("3.", Some(3_000_000))] {
+        for (text, micros) in [("1", Some(1_000_000)), ("0.25", Some(250_000)), ("3.", Some(3_000_000))] {
             assert_eq!(decimal(text), micros.map(Duration::from_micros), "{text}");
         }
         assert_eq!(decimal("0.0000019"), Some(Duration::from_micros(1)));
-        for text in ["", ".", "x", "1s", "-1", "1.2.3", "+1", "1e3", "99999999999"] {
+        for text in ["", ".", ".5", "x", "1s", "-1", "1.2.3", "+1", "1e3", "99999999999"] {
             assert_eq!(decimal(text), None, "{text}");
         }
     }
