@@ -12,6 +12,8 @@ mod cross;
 mod duration;
 mod error;
 pub mod keepalived;
+#[cfg(test)]
+mod option_tests;
 mod placement;
 mod problem;
 mod resolve;

@@ -7,16 +7,13 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Preempt, RouterParams, Scope, Transport, VipOptions,
-};
-use crate::wire::auth::Password;
+use crate::engine::params::{AnnounceSchedule, ChecksumPolicy, Preempt, RouterParams, Scope, Transport};
 use crate::wire::field::{Family, Version};
 
 /// Lines that every instance of these tests begins with.
-const WEB: &str = "[instance.web]\ninterface = \"eth0\"\nvirtual_router_id = 51\n";
+pub(super) const WEB: &str = "[instance.web]\ninterface = \"eth0\"\nvirtual_router_id = 51\n";
 /// This host's seat, without a list.
-const SEAT: &str = "source = \"10.0.0.20\"\npeers = [\"10.0.0.21\"]\naddresses = [\"10.0.0.30\"]\n";
+pub(super) const SEAT: &str = "source = \"10.0.0.20\"\npeers = [\"10.0.0.21\"]\naddresses = [\"10.0.0.30\"]\n";
 const LIST: &str = "\
 [[instance.web.node]]\nname = \"lb1\"\naddress = \"10.0.0.20\"\npriority = 200\n\
 [[instance.web.node]]\nname = \"lb2\"\naddress = \"10.0.0.21\"\npriority = 100\n\
@@ -391,57 +388,6 @@ fn contradictions_between_instances_are_found() {
 }
 
 #[test]
-fn version_2_has_a_secret_and_version_3_none() {
-    let auth = |version: &str, keys: &str| format!("{WEB}{version}{SEAT}[instance.web.auth]\n{keys}\n");
-    let v2 = "version = 2\n";
-    assert_eq!(only_router(&auth(v2, "password = \"12345678\"")).auth, Auth::Password(Password::new(b"12345678")));
-    assert_eq!(only_router(&auth(v2, "ah = \"key\"")).auth, Auth::Ah(Password::new(b"key")));
-    complains(&auth("", "password = \"x\""), &["7:1: error: version 3 has no password"]);
-    complains(&auth(v2, "password = \"x\"\nah = \"y\""), &["10:6: error: `password` and `ah` exclude"]);
-    complains(&auth(v2, ""), &["8:1: error: `auth` needs `password` or `ah`"]);
-    let long = auth(v2, "password = \"123456789\"");
-    let warnings = load_text(&long).unwrap().warnings;
-    assert_eq!(
-        warnings[0].to_string(),
-        "t.toml:9:12: warning: only the first 8 bytes of the secret count (RFC 2338); cut it on every node"
-    );
-    assert!(!format!("{:?}", only_router(&long)).contains("1234"));
-}
-
-#[test]
-fn options_that_few_need_arrive() {
-    let router = only_router(&format!(
-        "{WEB}source = \"fe80::2\"\nmulticast = true\nmaster_down_adverts = 5\nignore_link = true\n\
-         addresses = [\"fe80::1/64\", {{ address = \"2001:db8::1\", peer = \"2001:db8::2\", preferred_lifetime = \"1h\", \
-         dad = true, home = true, mngtmpaddr = true, noprefixroute = true, autojoin = true, no_track = true }}]\n"
-    ));
-    assert_eq!((router.master_down_adverts, router.ignores_link), (5, true));
-    let options = VipOptions {
-        peer: Some(ip("2001:db8::2")),
-        preferred_lifetime: Some(3600),
-        detects_duplicates: true,
-        is_home: true,
-        manages_temporary: true,
-        has_no_route: true,
-        joins_group: true,
-        is_untracked: true,
-    };
-    assert_eq!(router.vips[1].options, options);
-    for (option, problem) in [
-        ("dad = true", "6:48: error: `dad` beside an IPv4 address"),
-        ("peer = \"::2\"", "error: `peer` is \"::2\"; expected an address of the same family"),
-        ("preferred_lifetime = \"5ms\"", "whole seconds"),
-    ] {
-        let text =
-            format!("{WEB}{}", SEAT.replace("[\"10.0.0.30\"]", &format!("[{{ address = \"10.0.0.30\", {option} }}]")));
-        let problems = load_text(&text).expect_err(option).to_string();
-        assert!(problems.contains(problem.trim_start_matches("6:48: ")), "{problems}");
-    }
-    complains(&format!("{WEB}{SEAT}master_down_adverts = 0\n"), &["7:23: error: `master_down_adverts` is 0; expected"]);
-    complains(&format!("{WEB}version = 2\nmulticast = true\naddresses = []\n"), &["6:13: warning: no addresses"]);
-}
-
-#[test]
 fn names_of_nodes_agree() {
     let list = format!("{WEB}addresses = [\"10.0.0.30\"]\n{LIST}");
     complains(
@@ -488,7 +434,7 @@ fn a_wrong_value_raises_no_second_complaint() {
 }
 
 /// Asserts that a file has these problems, each given from its line on, and no other.
-fn complains(text: &str, expected: &[&str]) {
+pub(super) fn complains(text: &str, expected: &[&str]) {
     let found = match load_text(text) {
         Ok(loaded) => loaded.warnings,
         Err(problems) => problems.0,
@@ -498,18 +444,18 @@ fn complains(text: &str, expected: &[&str]) {
     assert!(found.len() == expected.len() && found.iter().zip(expected).all(fits), "{found:#?}\nfor\n{text}");
 }
 
-fn load_text(text: &str) -> Result<Loaded, Problems> {
+pub(super) fn load_text(text: &str) -> Result<Loaded, Problems> {
     load_from("t.toml", text.as_bytes(), Format::Toml)
 }
 
-fn only_router(text: &str) -> RouterParams {
+pub(super) fn only_router(text: &str) -> RouterParams {
     let loaded = load_text(text).unwrap_or_else(|problems| panic!("{problems}"));
     let params = loaded.config.for_this_host(&LocalHost { addresses: &[], host_name: "x" }).unwrap();
     assert_eq!(params.routers.len(), 1);
     RouterParams::clone(&params.routers[0])
 }
 
-fn ip(text: &str) -> IpAddr {
+pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 

@@ -55,7 +55,7 @@ const SPICE: [&str; 24] = [
 fn mutilated_files_are_read_and_what_is_usable_converts() {
     check_keepalived(SEED.as_bytes());
     let edit = (any::<prop::sample::Index>(), 0..4u8, any::<prop::sample::Index>(), any::<u8>());
-    let mut runner = TestRunner::new(Config { cases: 1500, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&prop::collection::vec(edit, 0..12), |edits| {
         let mut bytes = SEED.as_bytes().to_vec();
         for (at, kind, what, byte) in edits {

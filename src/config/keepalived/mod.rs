@@ -71,6 +71,11 @@ fn read_on(host: &Host, name: &str, directory: &Path, bytes: &[u8]) -> Result<Lo
     expander.finish();
     let (lines, comments) = (expander.lines, expander.comments);
     let nodes = tree::parse(&lines, grammar::ROOT, &mut report);
+    if nodes.is_empty() && !lines.is_empty() && !report.has_errors() {
+        let mut report = Report::new(name);
+        report.refuse(START, Refusal::NotKeepalived);
+        return Err(Problems(report.into_problems()));
+    }
     let mut reader = Reader::new(&nodes);
     for node in &nodes {
         reader.block(node, &mut report);

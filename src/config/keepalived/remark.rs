@@ -35,6 +35,8 @@ pub enum Refusal {
         /// The keyword.
         keyword: &'static str,
     },
+    /// Not one line is of this language.
+    NotKeepalived,
     /// No `vrrp_instance` at all.
     NoInstance,
     /// An instance without a `virtual_router_id`.
@@ -80,6 +82,9 @@ impl fmt::Display for Refusal {
             Self::Unreadable { path, why } => write!(f, "{path}: {why}, and this keyword insists on it"),
             Self::MissingWord { keyword } => {
                 write!(f, "`{keyword}` needs a word behind it; Keepalived ends at this line too")
+            }
+            Self::NotKeepalived => {
+                f.write_str("no line of it is keepalived.conf; if it is TOML, say --format toml or name it .toml")
             }
             Self::NoInstance => f.write_str("no vrrp_instance, so there is no address to move"),
             Self::NoRouterId => f.write_str("the instance has no usable virtual_router_id; write one from 1 to 255"),

@@ -12,6 +12,8 @@ use super::report::{At, Report, Spot};
 use super::tree::Node;
 
 /// Reads a whole number in a range; `instead` says what holds when it is none.
+///
+/// What follows the digits is ignored with a warning, as Keepalived does when it runs.
 pub(super) fn number(
     node: &Node,
     range: RangeInclusive<i64>,
@@ -19,16 +21,19 @@ pub(super) fn number(
     report: &mut Report,
 ) -> Option<At<i64>> {
     let word = node.word(0)?;
-    match word.value.parse::<i64>().ok().filter(|number| range.contains(number)) {
-        Some(value) => Some(At { value, spot: word.spot }),
-        None => {
-            let expected = format!("a number from {} to {}", range.start(), range.end());
-            unfit(&node.keyword, word, expected, instead, report)
+    let expected = || format!("a number from {} to {}", range.start(), range.end());
+    let read = |text: &str| text.parse::<i64>().ok().filter(|number| range.contains(number));
+    let head = leading(&word.value, |c| c.is_ascii_digit());
+    match read(&word.value).or_else(|| read(head)) {
+        Some(value) => {
+            tell_tail(node, head.len(), expected, report);
+            Some(At { value, spot: word.spot })
         }
+        None => unfit(&node.keyword, word, expected(), instead, report),
     }
 }
 
-/// Reads seconds with up to six decimals.
+/// Reads seconds with up to six decimals; otherwise as [`number`].
 pub(super) fn seconds(
     node: &Node,
     range: RangeInclusive<Duration>,
@@ -36,12 +41,34 @@ pub(super) fn seconds(
     report: &mut Report,
 ) -> Option<At<Duration>> {
     let word = node.word(0)?;
-    match decimal(&word.value).filter(|length| range.contains(length)) {
-        Some(value) => Some(At { value, spot: word.spot }),
-        None => {
-            let (least, most) = (range.start().as_secs_f64(), range.end().as_secs_f64());
-            unfit(&node.keyword, word, format!("seconds from {least} to {most}"), instead, report)
+    let expected = || format!("seconds from {} to {}", range.start().as_secs_f64(), range.end().as_secs_f64());
+    let head = leading(&word.value, |c| c.is_ascii_digit() || c == '.');
+    match decimal(head).filter(|length| range.contains(length)) {
+        Some(value) => {
+            tell_tail(node, head.len(), expected, report);
+            Some(At { value, spot: word.spot })
         }
+        None => unfit(&node.keyword, word, expected(), instead, report),
+    }
+}
+
+/// Returns the sign and the characters that a number has.
+fn leading(text: &str, is_part: impl Fn(char) -> bool) -> &str {
+    let sign = usize::from(text.starts_with('-'));
+    let end = text.char_indices().skip(sign).find(|(_, c)| !is_part(*c)).map_or(text.len(), |(at, _)| at);
+    text.get(..end).unwrap_or_default()
+}
+
+/// Reports what follows the number that begins a word.
+fn tell_tail(node: &Node, len: usize, expected: impl Fn() -> String, report: &mut Report) {
+    if let Some(word) = node.word(0).filter(|word| word.value.len() > len) {
+        unfit::<()>(
+            &node.keyword,
+            word,
+            expected(),
+            "the digits in front are taken, as by Keepalived when it runs",
+            report,
+        );
     }
 }
 
