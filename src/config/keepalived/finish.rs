@@ -257,7 +257,8 @@ fn interface(draft: &Draft, global: &Global, report: &mut Report) -> Option<Stri
     }
     let has_source = draft.source.as_ref().is_some_and(|source| !is_link_local(&source.value));
     let default = global.interface.as_deref().unwrap_or("eth0");
-    if !draft.peers.as_ref().is_some_and(|peers| !peers.value.is_empty()) || !has_source || !is_interface(default) {
+    let has_no_peers = draft.peers.as_ref().is_none_or(|peers| peers.value.is_empty());
+    if has_no_peers || !has_source || !is_interface(default) {
         report.refuse(draft.spot, Refusal::NoInterface);
         return None;
     }
