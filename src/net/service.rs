@@ -260,7 +260,16 @@ impl<F: FnMut(Report)> NetService<F> {
         for change in self.changes.drain(..) {
             match change {
                 Change::Lost => self.is_stale = true,
-                Change::Address(_) | Change::AddressGone(_) | Change::Link(_) => self.vips.apply(&change, &self.links),
+                Change::Address(_) | Change::AddressGone(_) => self.vips.apply(&change, &self.links),
+                Change::Link(ref name) => {
+                    self.vips.apply(&change, &self.links);
+                    if self.links.named(name).is_some_and(|link| link.is_running) {
+                        // While there was no carrier nothing was heard, and the switch may have forgotten the port.
+                        for (router, vips) in self.vips.on_interface(name) {
+                            announce(&mut self.announcer, &mut self.pace, router, vips);
+                        }
+                    }
+                }
             }
         }
     }
@@ -272,11 +281,8 @@ impl<F: FnMut(Report)> NetService<F> {
             Wish::Release { router } => self.vips.release(router, &self.links),
             Wish::Wanted(wanted) => self.want_exactly(wanted),
             Wish::Announce { router, vips } => {
-                if !self.announcer.is_pending() {
-                    self.pace.reset();
-                    self.announcer.rested();
-                }
-                self.announcer.announce(router, vips.start..vips.end.min(self.vips.len_of(router)));
+                let vips = vips.start..vips.end.min(self.vips.len_of(router));
+                announce(&mut self.announcer, &mut self.pace, router, vips);
             }
             Wish::Settle(reply) => self.settling.push(reply),
             Wish::Status { routers, reply } => {
@@ -382,6 +388,15 @@ impl<F: FnMut(Report)> NetService<F> {
             }
         }
     }
+}
+
+/// Queues announcements; after a quiet time the pace begins anew.
+fn announce(announcer: &mut Announcer, pace: &mut Interval, router: RouterKey, vips: Range<u16>) {
+    if !announcer.is_pending() {
+        pace.reset();
+        announcer.rested();
+    }
+    announcer.announce(router, vips);
 }
 
 impl<F> fmt::Debug for NetService<F> {
