@@ -48,7 +48,8 @@ pub enum Wish {
         /// Indices into `RouterParams::vips`.
         vips: Range<u16>,
     },
-    /// Answer when every released address is deleted.
+    /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
+    /// whoever waits sets himself a limit.
     Settle(oneshot::Sender<()>),
     /// Answer with what the kernel holds of these routers' VIPs, wanted or not.
     Status {
@@ -183,7 +184,8 @@ impl<F: FnMut(Report)> NetService<F> {
         })
     }
 
-    /// Runs until the sender of the wishes is dropped and everything released is deleted.
+    /// Runs until the sender of the wishes is dropped and everything released is deleted. What is wanted then stays on its
+    /// interfaces.
     ///
     /// Wishes that wait in the channel at the beginning are heeded before leftovers are removed: an address that is
     /// acquired there is adopted without a request.

@@ -334,7 +334,7 @@ fn interfaces_are_followed_through_rename_delete_and_recreate() {
             let end = Instant::now() + PATIENCE;
             while service.status(&params).await.announced.sent < sent + 2 {
                 assert!(Instant::now() < end, "held VIPs were not announced with the link");
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
 
             kernel.rename("va", "elsewhere").await;
@@ -392,7 +392,7 @@ fn announcements_reach_the_other_end_in_both_forms() {
             let end = Instant::now() + PATIENCE;
             while service.status(&params).await.announced.sent < 3 {
                 assert!(Instant::now() < end, "not sent in time");
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
             service.wish(Wish::Release { router: KEY });
             service.wish(Wish::Announce { router: KEY, vips: 0..2 });
