@@ -34,7 +34,7 @@ pub enum Wish {
         /// Which.
         params: Arc<RouterParams>,
     },
-    /// Hold the router's VIPs no longer, and announce none of them. Harmless when they are not held.
+    /// Give the router's VIPs up, and announce none of them; also when the router is forgotten. Harmless when none is held.
     Release {
         /// Whose.
         router: RouterKey,

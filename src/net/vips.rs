@@ -78,7 +78,7 @@ impl Vips {
         self.doom(before, links, |_| false);
     }
 
-    /// Wants the VIPs of a router no longer; those that nobody else wants are deleted.
+    /// Withdraws the wish for a router's VIPs; those that nobody else wants are deleted.
     pub fn release(&mut self, key: RouterKey, links: &Links) {
         let is_owner = self.routers.get(&key).is_some_and(|router| router.params.is_owner());
         let before = self.unlink(key);
