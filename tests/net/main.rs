@@ -4,6 +4,7 @@
 //! Where neither is possible it prints a line that begins with SKIPPED.
 #![forbid(unsafe_code)]
 
+mod announcements;
 mod service;
 mod sockets;
 mod world;

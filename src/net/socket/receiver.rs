@@ -161,8 +161,8 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
                 return;
             }
             Err(_) => {
+                // Whatever still waits makes the descriptor readable again.
                 drained.errors += 1;
-                drained.more = true;
                 return;
             }
         };
