@@ -381,9 +381,12 @@ fn the_ledger_names_tests_that_exist() {
 #[test]
 fn each_kind_of_log_line_is_documented() {
     let text = fs::read_to_string(root().join("docs/logging.md")).unwrap();
+    let catalog = fs::read_to_string(root().join("dist/vrrpd.catalog")).unwrap();
     for kind in vrrpd::daemon::record::Kind::ALL {
         let row = format!("`{}`", kind.message_id());
         assert!(text.contains(&row), "docs/logging.md lacks the message id of {kind:?}");
+        let entry = format!("\n-- {}\nSubject: ", kind.message_id());
+        assert!(catalog.contains(&entry), "dist/vrrpd.catalog lacks the message id of {kind:?}");
     }
 }
 
