@@ -1,3 +1,8 @@
-//! The binary.
+//! The program `vrrpd`; all of it is in the library.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vrrpd::cli::main()
+}

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::params::{NodeParams, PeerParams, RouterParams, Transport};
-use crate::wire::field::{Family, Priority};
+use crate::wire::field::Priority;
 
 /// A configuration without errors, the same on every node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,14 +204,6 @@ pub(super) fn unicast_to_others(nodes: &[Node], at: usize, min_ttl: Option<u8>) 
     let others = nodes.iter().enumerate().filter(|(other, _)| *other != at);
     let peers = others.map(|(_, node)| PeerParams { address: node.address, priority: Some(node.priority), min_ttl });
     Transport::Unicast { peers: peers.collect() }
-}
-
-/// Returns the group of the protocol. RFC 9568 sections 5.1.1.2 and 5.1.2.2.
-pub(super) const fn group_of(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
-        Family::V6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
-    }
 }
 
 /// Compares a listed name with that of the host; the host's domain need not be listed.

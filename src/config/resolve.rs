@@ -3,6 +3,7 @@
 //! All defaults and ranges are in this file. One stop before: `schema`; one stop after: [`Config`], which knows all
 //! nodes of every instance.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -192,6 +193,14 @@ pub(super) fn priority(written: &Key<i64>, report: &mut Report<'_>) -> Option<Pr
     priority.or(Priority::DEFAULT)
 }
 
+/// Returns the group of the protocol. RFC 9568 sections 5.1.1.2 and 5.1.2.2.
+pub(super) const fn group_of(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
+        Family::V6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
+    }
+}
+
 /// Reads a lowest TTL; absent means any.
 pub(super) fn min_ttl(written: &Key<i64>, report: &mut Report<'_>) -> Option<Option<u8>> {
     written.and_then(|number| byte("min_ttl", number, 1..=255, "a number from 1 to 255", report)).optional()
@@ -360,6 +369,10 @@ fn length(key: &'static str, written: &Written<&str>, report: &mut Report<'_>) -
 const RUNTIME_DIR_MAX: usize = 96;
 const NAME_MAX: usize = 64;
 const INTERFACE_MAX: usize = 15;
+/// The kernel's labels have 15 bytes and an end.
+pub(super) const LABEL_MAX: usize = 15;
+/// The count field has one byte; a full list of either family fits one IP packet.
+pub(super) const ADVERTISED_MAX: usize = 255;
 /// RFC 9568 section 6.1; RFC 3768 section 6.1.
 const MASTER_DOWN_ADVERTS: u8 = 3;
 const PREEMPT_DELAY: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);

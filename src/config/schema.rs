@@ -142,7 +142,7 @@ pub(super) fn parse<'t>(source: &'t Source, report: &mut Report<'_>) -> Option<t
 
 /// Reads the whole file; reports every key that is unknown or of another type.
 pub(super) fn file<'t>(document: &'t DeTable<'t>, report: &mut Report<'_>) -> File<'t> {
-    let mut fields = Fields::new("the file", Place(0), document);
+    let mut fields = Fields::new("the top level of the file", Place(0), document);
     let daemon = match fields.value("daemon") {
         Some((_, value)) => match value.get_ref() {
             DeValue::Table(table) => daemon(Fields::new("[daemon]", place_of(value), table), report),
@@ -365,7 +365,7 @@ const KEEPALIVED: &[(&str, &str)] = &[
     ("nopreempt", "`preempt = \"never\"`"),
     ("preempt_delay", "`preempt = \"after 30s\"`"),
     ("router_id", "`node` in [daemon]"),
-    ("state", "not needed: the priority decides"),
+    ("state", "`priority`, which alone decides who is master"),
     ("track_script", "`checks`, which comes with a later version"),
     ("unicast_peer", "`peers` or a [[instance.NAME.node]] list"),
     ("unicast_src_ip", "`source` or a [[instance.NAME.node]] list"),

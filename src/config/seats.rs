@@ -8,9 +8,9 @@ use std::net::IpAddr;
 
 use super::address;
 use super::error::{AddressError, Doubt, SenseError, ValueError, excerpt};
-use super::placement::{Node, group_of, unicast_to_others};
+use super::placement::{Node, unicast_to_others};
 use super::problem::Report;
-use super::resolve::{min_ttl, name, priority};
+use super::resolve::{group_of, min_ttl, name, priority};
 use super::schema::{self, Multicast};
 use super::source::{Place, Written};
 use crate::engine::params::{PeerParams, Transport};

@@ -103,12 +103,14 @@ pub(super) struct Fields<'t> {
     place: Place,
     table: &'t DeTable<'t>,
     asked: Vec<&'static str>,
+    /// Those of `asked` that this version does not take.
+    later: Vec<&'static str>,
 }
 
 impl<'t> Fields<'t> {
     /// Begins to read a table.
     pub fn new(title: impl Into<String>, place: Place, table: &'t DeTable<'t>) -> Self {
-        Self { title: title.into(), place, table, asked: Vec::new() }
+        Self { title: title.into(), place, table, asked: Vec::new(), later: Vec::new() }
     }
 
     /// Asks for a key of any type; returns the place of the key with the value.
@@ -162,6 +164,7 @@ impl<'t> Fields<'t> {
 
     /// Reports a documented key that this version does not have yet.
     pub fn later(&mut self, key: &'static str, what: &'static str, report: &mut Report<'_>) {
+        self.later.push(key);
         if let Some((place, _)) = self.value(key) {
             report.error(place, KeyError::Later { key: key.to_owned(), what });
         }
@@ -171,7 +174,7 @@ impl<'t> Fields<'t> {
     pub fn finish(self, foreign: &[(&str, &'static str)], report: &mut Report<'_>) {
         for key in self.table.keys() {
             let name: &str = key.get_ref();
-            if self.asked.iter().any(|asked| *asked == name) {
+            if self.asked.contains(&name) {
                 continue;
             }
             let hint = if let Some((_, ours)) = foreign.iter().find(|(theirs, _)| *theirs == name) {
@@ -179,7 +182,7 @@ impl<'t> Fields<'t> {
             } else if let Some(meant) = suggest::closest(name, self.asked.iter().copied()) {
                 KeyHint::Meant(meant)
             } else {
-                KeyHint::OneOf(self.asked.clone())
+                KeyHint::OneOf(self.asked.iter().copied().filter(|asked| !self.later.contains(asked)).collect())
             };
             report.error(place_of(key), KeyError::Unknown { key: name.to_owned(), table: self.title.clone(), hint });
         }

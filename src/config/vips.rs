@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::address;
 use super::error::{AddressError, Doubt, SenseError, ValueError, excerpt};
 use super::problem::Report;
-use super::resolve::{byte, interface, is_plain, unfit, unknown_word};
+use super::resolve::{ADVERTISED_MAX, LABEL_MAX, byte, interface, is_plain, unfit, unknown_word};
 use super::schema::{self, Address, Items};
 use super::source::{Place, Written};
 use super::table::Key;
@@ -114,7 +114,9 @@ fn advertise(
     family: Option<Family>,
     report: &mut Report<'_>,
 ) -> Option<bool> {
-    let (address, family) = (address?, family?);
+    let address = address?;
+    // Where the family is unknown, that was reported; the address still is compared with others.
+    let family = family.unwrap_or(Family::of(&address));
     let is_ours = Family::of(&address) == family;
     match written.advertise.here() {
         Some(advertise) if advertise.value && !is_ours => {
@@ -201,7 +203,3 @@ fn check_advertised(list: &[Written<Vip>], place: Place, family: Family, version
         }
     }
 }
-
-const LABEL_MAX: usize = 15;
-/// The count field has one byte; a full list of either family fits one IP packet.
-const ADVERTISED_MAX: usize = 255;

@@ -1,8 +1,8 @@
 //! What the two threads say to each other. Bounded both ways; the protocol thread never waits.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
@@ -17,6 +17,8 @@ use crate::engine::time::Now;
 pub(super) enum ToProtocol {
     /// Something happened.
     Input(Input<'static>),
+    /// The service thread is about to end; without it nothing can be held.
+    GiveUp,
     /// Somebody asks how things are.
     Snapshot(oneshot::Sender<Snapshot>),
 }

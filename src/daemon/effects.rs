@@ -28,15 +28,7 @@ pub(super) struct Effects {
 
 impl Effects {
     pub fn new(sender: Sender, service: Channel<ToService>) -> Self {
-        Self {
-            sender,
-            service,
-            adverts: Vec::new(),
-            lost: 0,
-            failed: 0,
-            failure_told_at: None,
-            is_given_up: false,
-        }
+        Self { sender, service, adverts: Vec::new(), lost: 0, failed: 0, failure_told_at: None, is_given_up: false }
     }
 
     /// Sends this turn's adverts in one go and passes the rest on; says whether the node has finished.

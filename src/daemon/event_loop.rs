@@ -118,6 +118,7 @@ impl EventLoop {
                     join_groups(&self.node, &mut self.groups, &interface);
                     self.node.handle(now, Input::Interface(interface));
                 }
+                ToProtocol::GiveUp => self.effects.give_up(),
                 ToProtocol::Input(input) => self.node.handle(now, input),
                 ToProtocol::Snapshot(reply) => {
                     // Nobody waits any more when this fails.
@@ -177,7 +178,8 @@ fn join_groups(node: &Node, groups: &mut Groups, interface: &Interface) {
 /// Reads both clocks.
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
 pub(super) fn read_clocks() -> Now {
-    let since_boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    let since_boot =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
     let utc = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Now { mono: Instant::from_nanos(u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX)), utc }
 }

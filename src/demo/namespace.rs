@@ -44,14 +44,16 @@ impl Namespace {
                 }
             })
             .map_err(LabError::kernel("start a thread"))?;
-        let made = outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the thread ended")));
-        match made {
-            Ok(file) => Ok(Self { jobs: Some(jobs), thread: Some(thread), file }),
-            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
-                Err(LabError::Forbidden { tried: "make network namespaces", source })
-            }
-            Err(source) => Err(LabError::Kernel { tried: "make a network namespace".to_owned(), source }),
-        }
+        let source = match outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the thread ended"))) {
+            Ok(file) => return Ok(Self { jobs: Some(jobs), thread: Some(thread), file }),
+            Err(source) => source,
+        };
+        // It has nothing more to do; a panic in there has been reported by the panic hook.
+        let _ = thread.join();
+        Err(match source.kind() {
+            io::ErrorKind::PermissionDenied => LabError::Forbidden { tried: "make network namespaces", source },
+            _ => LabError::Kernel { tried: "make a network namespace".to_owned(), source },
+        })
     }
 
     /// Runs `body` in the namespace and returns what it returned.

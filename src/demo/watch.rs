@@ -46,6 +46,8 @@ pub enum Sight {
     Released(IpAddr),
     /// The node sent this.
     Sent(Frame),
+    /// This advert of another node was delivered to the node.
+    Heard(Frame),
 }
 
 /// Everything seen so far, in the order it was read.
@@ -83,9 +85,21 @@ impl Log {
             .filter(|seen| seen.at >= since && seen.node == node)
             .filter_map(|seen| match seen.what {
                 Sight::Sent(Frame::Advert { priority, .. }) => Some((seen.at, priority)),
-                Sight::Sent(Frame::Announcement { .. }) | Sight::Acquired(_) | Sight::Released(_) => None,
+                Sight::Sent(Frame::Announcement { .. }) => None,
+                Sight::Heard(_) | Sight::Acquired(_) | Sight::Released(_) => None,
             })
             .collect()
+    }
+
+    /// Returns when the last advert with a priority above 0 from `source` was delivered to `node`, before `until`.
+    pub fn last_heard(&self, node: Node, source: IpAddr, until: Duration) -> Option<Duration> {
+        let mut heard = self.sightings.iter().rev().filter(|seen| seen.at < until && seen.node == node);
+        let is_from_source = |seen: &&Sighting| match &seen.what {
+            Sight::Heard(Frame::Advert { priority, source: from, .. }) => *priority > 0 && *from == source,
+            Sight::Heard(Frame::Announcement { .. }) => false,
+            Sight::Sent(_) | Sight::Acquired(_) | Sight::Released(_) => false,
+        };
+        heard.find(is_from_source).map(|seen| seen.at)
     }
 
     /// Returns who sent an advert with a priority above 0 in the last `within`, in the order of the nodes.
@@ -102,7 +116,7 @@ impl Log {
         let is_change = match sighting.what {
             Sight::Acquired(address) => self.held.insert((address, sighting.node)),
             Sight::Released(address) => self.held.remove(&(address, sighting.node)),
-            Sight::Sent(_) => true,
+            Sight::Sent(_) | Sight::Heard(_) => true,
         };
         // A renewed lifetime or a changed flag is a notification without a change of hands.
         if is_change {
@@ -261,7 +275,7 @@ fn open_listener() -> io::Result<netlink_sys::Socket> {
 
 /// Reads one frame: `None` when there is none left, `Some(None)` when it says nothing.
 fn read_tap(sources: &Sources) -> Option<Option<Sighting>> {
-    /// Frames that leave by a port: somebody else's, on their way to the node.
+    /// Frames that leave by a port, on their way to its node.
     const OUTGOING: u8 = 4;
     let mut buffer = [0; 256];
     let mut slices = [IoSliceMut::new(&mut buffer)];
@@ -274,14 +288,18 @@ fn read_tap(sources: &Sources) -> Option<Option<Sighting>> {
             _ => None,
         })
     });
-    let from = message.address.filter(|address| address.pkttype() != OUTGOING);
-    let port = from.map(|address| address.ifindex());
+    let (port, is_outgoing) = message.address.map(|address| (address.ifindex(), address.pkttype() == OUTGOING))?;
     let len = message.bytes.min(256);
-    let node = sources.ports.iter().find(|(index, _)| Some(*index) == port).map(|(_, node)| *node);
+    let node = sources.ports.iter().find(|(index, _)| *index == port).map(|(_, node)| *node);
     let (Some(node), Some(frame)) = (node, buffer.get(..len).and_then(Frame::parse)) else {
         return Some(None);
     };
-    Some(Some(Sighting { at: stamp.unwrap_or_else(now), node, what: Sight::Sent(frame) }))
+    let what = match (is_outgoing, frame) {
+        (false, frame) => Sight::Sent(frame),
+        (true, frame @ Frame::Advert { .. }) => Sight::Heard(frame),
+        (true, Frame::Announcement { .. }) => return Some(None),
+    };
+    Some(Some(Sighting { at: stamp.unwrap_or_else(now), node, what }))
 }
 
 fn read_addresses(node: Node, socket: &netlink_sys::Socket, seen: &mut Vec<Sighting>) {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::election::{master_down_interval, rank};
+use super::handover::{Handover, Successor};
 use super::outbox::Outbox;
 use super::output::{EventKind, Output, Reason};
 use super::receive::Heard;
@@ -30,13 +31,9 @@ impl VirtualRouter {
         let Some(local) = self.local else { return };
         match rank((priority, heard.source), (self.effective, local.source)) {
             Ordering::Greater if priority > self.effective => {
-                self.send_to(self.effective, heard.source, out);
                 self.step_down(now, heard, priority, Reason::HigherPriority { priority }, out);
             }
-            Ordering::Greater => {
-                self.send_to(self.effective, heard.source, out);
-                self.step_down(now, heard, priority, Reason::HigherAddress, out);
-            }
+            Ordering::Greater => self.step_down(now, heard, priority, Reason::HigherAddress, out),
             Ordering::Less | Ordering::Equal => self.answer(now, heard, priority, out),
         }
     }
@@ -109,9 +106,10 @@ impl VirtualRouter {
         self.backup_hears(now, heard, out);
     }
 
-    /// Becomes Backup of a better Master.
+    /// Becomes Backup of a better Master, which learns from the farewell that it had a rival.
     fn step_down(&mut self, now: Instant, heard: &Heard, priority: Priority, reason: Reason, out: &mut Outbox) {
-        out.push(Output::ReleaseVips { router: self.key });
+        let successor = Successor { address: heard.source, farewell: Some(self.effective) };
+        self.handover = Some(Handover::yield_to(now, self.params.vips.len(), successor));
         self.enter(now, State::Backup(Backup::listen(now, now)), reason, Some(heard.source), out);
         self.accept_master(now, heard.source, priority, heard.interval);
     }

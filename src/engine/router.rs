@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::election::{master_down_interval, skew_time};
-use super::handover::Handover;
+use super::handover::{Handover, Successor};
 use super::input::{Interface, RouterKey};
 use super::mute::Mute;
 use super::outbox::Outbox;
@@ -33,7 +33,7 @@ pub(super) struct VirtualRouter {
     /// The interface and source address in use; `None` while one of them is missing.
     pub local: Option<Local>,
     pub state: State,
-    /// Addresses kept after resigning; in Initialize and Backup only.
+    /// Addresses kept for the successor's sake; in Initialize and Backup only.
     pub handover: Option<Handover>,
     /// Learnt interval of the Master (version 3); the own one otherwise.
     pub master_adver_interval: Duration,
@@ -167,7 +167,7 @@ impl VirtualRouter {
                 handover.repeat_at = None;
                 self.send_resignation(out);
             } else if handover.release_at <= now {
-                self.release(None, out);
+                self.release(out);
             }
         }
         match &self.state {
@@ -188,8 +188,10 @@ impl VirtualRouter {
 
     /// Takes in an advert that passed every check.
     pub fn hear(&mut self, now: Instant, heard: &Heard, out: &mut Outbox) {
-        if heard.priority.is_some() {
-            self.release(Some(heard.source), out);
+        let vips = self.params.vips.len();
+        if let (Some(priority), Some(handover)) = (heard.priority, &mut self.handover) {
+            let farewell = (priority > Priority::LOWEST).then_some(Priority::LOWEST);
+            handover.succeed(now, vips, Successor { address: heard.source, farewell });
         }
         match &self.state {
             State::Initialize { .. } => {}
@@ -260,10 +262,15 @@ impl VirtualRouter {
         self.enter(now, State::Master(master), reason, peer, out);
     }
 
-    /// Takes the addresses away and says who made that possible.
-    pub(super) fn release(&mut self, peer: Option<IpAddr>, out: &mut Outbox) {
-        if self.handover.take().is_some() {
-            out.push(Output::ReleaseVips { router: self.key });
+    /// Ends a handover: takes the addresses away and lets the successor announce them once more.
+    fn release(&mut self, out: &mut Outbox) {
+        let Some(handover) = self.handover.take() else { return };
+        out.push(Output::ReleaseVips { router: self.key });
+        if let Some(Successor { address, farewell: Some(priority) }) = handover.successor {
+            self.send_to(priority, address, out);
+        }
+        if handover.is_resignation {
+            let peer = handover.successor.map(|successor| successor.address);
             out.event(self.key, EventKind::HandedOver { peer });
         }
     }
@@ -287,7 +294,7 @@ impl VirtualRouter {
     /// Sends priority 0 and keeps the addresses for the successor's sake.
     fn resign(&mut self, now: Instant, out: &mut Outbox) {
         self.send_resignation(out);
-        self.handover = Some(Handover::begin(now, self.params.advertisement_interval.as_duration()));
+        self.handover = Some(Handover::resign(now, self.params.advertisement_interval.as_duration()));
     }
 
     /// Resigns in favour of a better peer, but waits its own skew like every other candidate.

@@ -17,11 +17,7 @@ fn advert_of_a_returning_master_does_not_unseat_a_master_of_the_lowest_priority(
         [(StateName::Master, StateName::Backup, Reason::Paused { length: ms(9_000) })],
         "the rival was there first"
     );
-    assert_eq!(
-        sent_priorities(&seen),
-        [],
-        "an advert of priority 1 from a higher address would make the rival step down"
-    );
+    assert!(adverts(&seen).is_empty(), "an advert of priority 1 from a higher address would make the rival step down");
 }
 
 #[test]

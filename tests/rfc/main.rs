@@ -5,5 +5,7 @@
 mod bench;
 
 mod departures;
+mod malformed;
+mod packet;
 mod rfc3768;
 mod s6_1_timers;
