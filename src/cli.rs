@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and who answers.
 //!
 //! Parses arguments and hands each command to its room; decides nothing itself. One stop before: `main`; one stop after:
-//! [`check`] and [`manual`] here, `daemon`, `control` and `demo` for the rest.
+//! `check` and `manual` here, `daemon`, `control` and `demo` for the rest.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,12 +29,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Exit codes, as sysexits.h numbers them.
+/// Exit codes, as sysexits.h numbers them; the small ones are answers of `vrrpd status`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
     /// Done.
     Good = 0,
+    /// `status`: an instance is in FAULT or has a rival.
+    Fault = 1,
+    /// `status`: the daemon is not running.
+    NotRunning = 3,
     /// The command line is wrong.
     Usage = 64,
     /// What is asked for is not there.

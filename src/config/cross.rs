@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::address::is_link_local;
-use super::error::{SenseError, excerpt};
+use super::error::{ConflictError, excerpt};
 use super::problem::Report;
 use super::resolve::Draft;
 use super::source::{Place, Written};
@@ -38,8 +38,10 @@ fn check_routers(drafts: &[Draft], report: &mut Report<'_>) {
             Some((instance, first)) => {
                 let (instance, line) = (instance.clone(), report.line(*first));
                 let interface = interface.clone();
-                report
-                    .error(vrid.place, SenseError::SameRouter { interface, family, vrid: vrid.value, instance, line });
+                report.error(
+                    vrid.place,
+                    ConflictError::SameRouter { interface, family, vrid: vrid.value, instance, line },
+                );
             }
         }
     }
@@ -65,7 +67,7 @@ fn check_vips(drafts: &[Draft], report: &mut Report<'_>) {
                 Some((first, place)) => {
                     let instance = drafts.get(*first).map(shown).unwrap_or_default();
                     let line = report.line(*place);
-                    report.error(vip.place, SenseError::VipOfAnother { address, instance, line });
+                    report.error(vip.place, ConflictError::VipOfAnother { address, instance, line });
                 }
             }
         }
@@ -88,7 +90,7 @@ fn check_names(drafts: &[Draft], report: &mut Report<'_>) {
             // Within one list the address itself was reported; it is wrong there under any name.
             Some(first) => {
                 let (other, line) = (first.value.clone(), report.line(first.place));
-                report.error(name.place, SenseError::TwoNames { address, other, line });
+                report.error(name.place, ConflictError::TwoNames { address, other, line });
             }
         }
     }
@@ -107,7 +109,7 @@ fn check_own_name(drafts: &[Draft], node: &Written<&str>, report: &mut Report<'_
     }
     if !listed.is_empty() {
         let meant = suggest::closest(node.value, listed.iter().map(String::as_str)).map(str::to_owned);
-        report.error(node.place, SenseError::NodeNotListed { name: excerpt(node.value), listed, meant });
+        report.error(node.place, ConflictError::NodeNotListed { name: excerpt(node.value), listed, meant });
     }
 }
 

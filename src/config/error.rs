@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::duration::DurationError;
-pub use super::sense::{Doubt, SenseError};
+pub use super::sense::{ConflictError, Doubt, OptionError, SeatsError, VipError};
 use super::source::ReadError;
 
 /// Why a configuration cannot be used.
@@ -23,8 +23,14 @@ pub enum ConfigError {
     Key(KeyError),
     /// A value is not what its key asks for.
     Value(ValueError),
-    /// Values contradict each other or the protocol.
-    Sense(SenseError),
+    /// Nodes, peers and group do not fit.
+    Seats(SeatsError),
+    /// The addresses do not fit.
+    Vip(VipError),
+    /// Options do not fit each other or the protocol.
+    Option(OptionError),
+    /// Tables contradict each other.
+    Conflict(ConflictError),
     /// There are more problems than are shown.
     TooMany {
         /// How many are not.
@@ -43,7 +49,10 @@ impl fmt::Display for ConfigError {
             Self::Syntax(text) => write!(f, "not TOML: {text}"),
             Self::Key(error) => error.fmt(f),
             Self::Value(error) => error.fmt(f),
-            Self::Sense(error) => error.fmt(f),
+            Self::Seats(error) => error.fmt(f),
+            Self::Vip(error) => error.fmt(f),
+            Self::Option(error) => error.fmt(f),
+            Self::Conflict(error) => error.fmt(f),
             Self::TooMany { hidden } => write!(f, "{hidden} more problems follow; mend these first"),
         }
     }
@@ -67,9 +76,27 @@ impl From<ValueError> for ConfigError {
     }
 }
 
-impl From<SenseError> for ConfigError {
-    fn from(error: SenseError) -> Self {
-        Self::Sense(error)
+impl From<SeatsError> for ConfigError {
+    fn from(error: SeatsError) -> Self {
+        Self::Seats(error)
+    }
+}
+
+impl From<VipError> for ConfigError {
+    fn from(error: VipError) -> Self {
+        Self::Vip(error)
+    }
+}
+
+impl From<OptionError> for ConfigError {
+    fn from(error: OptionError) -> Self {
+        Self::Option(error)
+    }
+}
+
+impl From<ConflictError> for ConfigError {
+    fn from(error: ConflictError) -> Self {
+        Self::Conflict(error)
     }
 }
 

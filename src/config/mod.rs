@@ -27,7 +27,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use duration::DurationError;
-pub use error::{AddressError, ConfigError, Doubt, KeyError, KeyHint, SenseError, ValueError};
+pub use error::{
+    AddressError, ConfigError, ConflictError, Doubt, KeyError, KeyHint, OptionError, SeatsError, ValueError, VipError,
+};
 pub use placement::{Config, DaemonSettings, LocalHost, Unplaced};
 pub use problem::{Finding, Problem, Problems, Severity};
 pub use resolve::DEFAULT_RUNTIME_DIR;

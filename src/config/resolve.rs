@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::cross;
 use super::duration;
-use super::error::{Doubt, SenseError, ValueError, excerpt};
+use super::error::{ConflictError, Doubt, OptionError, ValueError, excerpt};
 use super::placement::{Config, DaemonSettings, Instance};
 use super::problem::Report;
 use super::schema::{self, Items};
@@ -29,7 +29,7 @@ pub const DEFAULT_RUNTIME_DIR: &str = "/run/vrrpd";
 pub(super) fn resolve(file: &schema::File<'_>, report: &mut Report<'_>) -> Option<Config> {
     let daemon = daemon(&file.daemon, report);
     if file.instances.is_empty() && !report.has_errors() {
-        report.error(Place(0), SenseError::NoInstance);
+        report.error(Place(0), ConflictError::NoInstance);
     }
     let drafts: Vec<_> = file.instances.iter().map(|written| Draft::new(written, report)).collect();
     cross::check(&drafts, file.daemon.node.here(), report);
@@ -112,7 +112,7 @@ impl Draft {
         if let (Some(preempt), Some(Preempt::Never | Preempt::After(_))) = (written.preempt.here(), self.preempt)
             && self.seats.members.iter().any(|member| member.priority.is_some_and(|priority| priority.is_owner()))
         {
-            report.error(preempt.place, SenseError::OwnerMustPreempt);
+            report.error(preempt.place, OptionError::OwnerMustPreempt);
         }
         if let (Some(checksum), Some(policy)) = (written.checksum.here(), self.checksum) {
             match policy {
@@ -120,10 +120,10 @@ impl Draft {
                 ChecksumPolicy::Pseudo | ChecksumPolicy::Rfc9568 | ChecksumPolicy::OldUnicast
                     if self.version == Some(Version::V2) || self.family == Some(Family::V6) =>
                 {
-                    report.error(checksum.place, SenseError::ChecksumWithoutChoice);
+                    report.error(checksum.place, OptionError::ChecksumWithoutChoice);
                 }
                 ChecksumPolicy::OldUnicast if self.seats.is_multicast() => {
-                    report.error(checksum.place, SenseError::OldUnicastOfMulticast);
+                    report.error(checksum.place, OptionError::OldUnicastOfMulticast);
                 }
                 ChecksumPolicy::Pseudo | ChecksumPolicy::Rfc9568 | ChecksumPolicy::OldUnicast => {}
             }
@@ -166,7 +166,7 @@ impl Draft {
 fn version(written: &schema::Instance<'_>, family: Option<Family>, report: &mut Report<'_>) -> Option<Version> {
     let version = written.version.and_then(|number| match (number.value, family) {
         (2, Some(Family::V6)) => {
-            report.error(number.place, SenseError::Ipv6NeedsV3);
+            report.error(number.place, OptionError::Ipv6NeedsV3);
             None
         }
         (2, _) => Some(Version::V2),
@@ -286,7 +286,7 @@ fn repeats(written: &Written<Items<Written<&str>>>, report: &mut Report<'_>) -> 
         if !REPEAT.contains(&length) {
             unfit::<(), _>("announce_repeats", text, "lengths of time from \"10ms\" to \"1h\"", report);
         } else if lengths.last().is_some_and(|last| *last >= length) {
-            report.error(text.place, SenseError::NotAscending);
+            report.error(text.place, OptionError::NotAscending);
         } else {
             lengths.push(length);
         }

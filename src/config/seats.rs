@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::address;
-use super::error::{AddressError, Doubt, SenseError, ValueError, excerpt};
+use super::error::{AddressError, Doubt, SeatsError, ValueError, excerpt};
 use super::placement::{Node, unicast_to_others};
 use super::problem::Report;
 use super::resolve::{group_of, min_ttl, name, priority};
@@ -92,14 +92,14 @@ impl Seats {
     pub fn check_group(&self, family: Option<Family>, report: &mut Report<'_>) {
         let (Some(group), Some(family)) = (&self.multicast, family) else { return };
         if group.value.is_some_and(|address| Family::of(&address) != family) {
-            report.error(group.place, SenseError::GroupOfOtherFamily { family });
+            report.error(group.place, SeatsError::GroupOfOtherFamily { family });
         }
         for member in &self.members {
             if let Some(address) = member.address
                 && address.is_ipv6()
                 && !address::is_link_local(&address)
             {
-                report.error(member.address_place, SenseError::MulticastSourceNotLinkLocal { address });
+                report.error(member.address_place, SeatsError::MulticastSourceNotLinkLocal { address });
             }
         }
     }
@@ -122,7 +122,7 @@ impl Seats {
                 Some(family) if family == Family::of(&address) => {}
                 Some(family) => {
                     self.has_one_family = false;
-                    report.error(place, SenseError::MixedFamilies { address, family });
+                    report.error(place, SeatsError::MixedFamilies { address, family });
                 }
             }
         }
@@ -140,13 +140,13 @@ impl Seats {
                 && let Some(first) = names.insert(&name.value, name.place)
             {
                 let what = format!("the name {:?}", name.value);
-                report.error(name.place, SenseError::Twice { what, first_line: report.line(first) });
+                report.error(name.place, SeatsError::Twice { what, first_line: report.line(first) });
             }
             if let Some(address) = member.address
                 && let Some(first) = addresses.insert(address, member.address_place)
             {
                 let what = address.to_string();
-                report.error(member.address_place, SenseError::Twice { what, first_line: report.line(first) });
+                report.error(member.address_place, SeatsError::Twice { what, first_line: report.line(first) });
             }
         }
         for peer in &self.peers {
@@ -154,11 +154,11 @@ impl Seats {
             match addresses.insert(address, peer.place) {
                 None => {}
                 Some(_) if self.members.iter().any(|member| member.address == Some(address)) => {
-                    report.error(peer.place, SenseError::PeerIsSource);
+                    report.error(peer.place, SeatsError::PeerIsSource);
                 }
                 Some(first) => {
                     let first_line = report.line(first);
-                    report.error(peer.place, SenseError::Twice { what: address.to_string(), first_line });
+                    report.error(peer.place, SeatsError::Twice { what: address.to_string(), first_line });
                 }
             }
         }
@@ -175,7 +175,7 @@ impl Seats {
             };
             let first_line = report.line(first.place);
             if priority.is_owner() {
-                report.error(party.place, SenseError::TwoOwners { first_line });
+                report.error(party.place, SeatsError::TwoOwners { first_line });
             } else if let (Some(address), Some(other)) = (party.address, first.address) {
                 let (first, winner) = (first.shown.clone(), address.max(other));
                 report.warn(party.place, Doubt::EqualPriorities { first, first_line, priority, winner });
@@ -234,9 +234,9 @@ fn lowest_ttl(
     let ttl = min_ttl(&written.min_ttl, report)?;
     if let Some(key) = written.min_ttl.here() {
         if is_multicast {
-            report.error(key.place, SenseError::MinTtlOfMulticast);
+            report.error(key.place, SeatsError::MinTtlOfMulticast);
         } else if strict == Some(true) && ttl.is_some_and(|ttl| ttl < u8::MAX) {
-            report.error(key.place, SenseError::MinTtlBelowStrict);
+            report.error(key.place, SeatsError::MinTtlBelowStrict);
         }
     }
     Some(ttl.or((strict == Some(true)).then_some(u8::MAX)))
@@ -249,7 +249,7 @@ fn listed(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Vec<Member
         ("peers", written.peers.here().map(|key| key.place)),
     ] {
         if let Some(place) = place {
-            report.error(place, SenseError::NodesAndOwnKey { key });
+            report.error(place, SeatsError::NodesAndOwnKey { key });
         }
     }
     let Some(nodes) = written.nodes.here() else { return Vec::new() };
@@ -292,7 +292,7 @@ fn peers(
         if let (Some(key), Some(true)) = (peer.min_ttl.here(), strict)
             && own_ttl.is_some_and(|ttl| ttl < u8::MAX)
         {
-            report.error(key.place, SenseError::MinTtlBelowStrict);
+            report.error(key.place, SeatsError::MinTtlBelowStrict);
         }
         let priority = match peer.priority.is_written() {
             true => Some(priority(&peer.priority, report)?),
@@ -322,19 +322,19 @@ fn check_destination(written: &schema::Instance<'_>, seats: &Seats, report: &mut
             let is_lonely = nodes.value.is_complete && nodes.value.items.len() < 2;
             if is_lonely && !is_said && !is_unclear {
                 let place = seats.members.first().map_or(nodes.place, |member| member.place);
-                report.error(place, SenseError::LonelyNode);
+                report.error(place, SeatsError::LonelyNode);
             }
         }
-        (None, Some(peers)) if is_said => report.error(peers.place, SenseError::PeersAndMulticast),
+        (None, Some(peers)) if is_said => report.error(peers.place, SeatsError::PeersAndMulticast),
         (None, Some(peers)) => {
             if peers.value.is_complete && peers.value.items.is_empty() && !is_unclear {
-                report.error(peers.place, SenseError::NoDestination);
+                report.error(peers.place, SeatsError::NoDestination);
             }
         }
         (None, None) => {
             let is_clear = !written.nodes.is_written() && !written.peers.is_written() && !is_unclear;
             if is_clear && !is_said {
-                report.error(written.name.place, SenseError::NoDestination);
+                report.error(written.name.place, SeatsError::NoDestination);
             }
         }
     }

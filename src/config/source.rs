@@ -91,7 +91,7 @@ impl Source {
 pub enum ReadError {
     /// The system refused.
     Unreadable(io::Error),
-    /// Longer than [`SIZE_LIMIT`].
+    /// Longer than 16 MiB.
     TooLarge,
     /// Not UTF-8 from this byte on.
     NotText {

@@ -195,6 +195,85 @@ fn instances_keep_the_order_of_the_file() {
 }
 
 #[test]
+fn every_range_ends_where_it_should() {
+    for (key, good, bad) in [
+        ("advert_interval", vec!["\"10ms\"", "\"40.95s\""], vec!["\"0s\"", "\"15ms\"", "\"40.96s\"", "\"1\"", "1"]),
+        (
+            "preempt",
+            vec!["\"always\"", "\"after 10ms\"", "\"after 24h\""],
+            vec!["\"after 9ms\"", "\"after 25h\"", "\"after\"", "true"],
+        ),
+        (
+            "announce_repeats",
+            vec!["[]", "[\"10ms\", \"1h\"]"],
+            vec!["[\"9ms\"]", "[\"2h\"]", "[\"5s\", \"5s\"]", "[\"5s\", \"1s\"]", "\"1s\""],
+        ),
+        ("announce_refresh", vec!["\"1s\"", "\"24h\"", "\"off\""], vec!["\"0.9s\"", "\"25h\"", "\"never\"", "false"]),
+        ("min_ttl", vec!["1", "255"], vec!["0", "256", "-1", "99999999999999999999"]),
+        ("priority", vec!["1", "0xff"], vec!["0", "256", "1.5"]),
+        ("version", vec!["2", "3"], vec!["1", "4", "\"3\""]),
+        ("checksum", vec!["\"auto\"", "\"pseudo\"", "\"rfc9568\"", "\"old-unicast\""], vec!["\"\"", "\"Auto\""]),
+    ] {
+        for value in good {
+            complains(&format!("{WEB}{SEAT}{key} = {value}\n"), &[]);
+        }
+        for value in bad {
+            let found = load_text(&format!("{WEB}{SEAT}{key} = {value}\n")).expect_err(value).0;
+            assert!(found.len() == 1 && found[0].line == 7 && found[0].text().contains(key), "{found:?}");
+        }
+    }
+    let address =
+        |entry: &str| format!("{WEB}peers = [\"10.0.0.21\"]\naddresses = [{{ address = \"10.0.0.30\", {entry} }}]\n");
+    for (good, bad) in [
+        ("interface = \"fifteen-bytes-x\"", "interface = \"sixteen-bytes-xx\""),
+        ("interface = \"a.b\"", "interface = \"a:b\""),
+        ("label = \"fifteen-bytes-x\"", "label = \"sixteen-bytes-xx\""),
+        ("scope = 254", "scope = 255"),
+        ("scope = \"site\"", "scope = \"nowhere\""),
+        ("broadcast = \"10.0.0.255\"", "broadcast = \"fe80::1\""),
+        ("advertise = true", "advertise = \"yes\""),
+    ] {
+        complains(&address(good), &[]);
+        assert_eq!(load_text(&address(bad)).expect_err(bad).0.len(), 1, "{bad}");
+    }
+    for (good, bad) in [
+        ("node = \"lb1\"", "node = \"\""),
+        ("runtime_dir = \"/tmp/x\"", "runtime_dir = \"x\""),
+        ("control_group = \"adm\"", "control_group = \"a b\""),
+    ] {
+        complains(&format!("[daemon]\n{good}\n{WEB}{SEAT}"), &[]);
+        assert_eq!(load_text(&format!("[daemon]\n{bad}\n{WEB}{SEAT}")).expect_err(bad).0[0].line, 2, "{bad}");
+    }
+}
+
+#[test]
+fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
+    for key in [
+        "checks",
+        "notify",
+        "notify_master",
+        "notify_backup",
+        "notify_fault",
+        "notify_stop",
+        "auth",
+        "vip_lease",
+        "on_conflict",
+    ] {
+        let text = format!("{WEB}{SEAT}{key} = 1\n");
+        let problem = &load_text(&text).expect_err(key).0[0];
+        assert!(
+            problem.text().starts_with(&format!("`{key}` (")) && problem.text().contains("later version"),
+            "{problem}"
+        );
+    }
+    complains(
+        &format!("{WEB}{SEAT}[instance.web.auth]\npassword = \"x\"\n"),
+        &["7:15: error: `auth` (authentication)"],
+    );
+    complains(&format!("{WEB}{SEAT}[group.all]\ninstances = [\"web\"]\n"), &["7:2: error: `group` (groups"]);
+}
+
+#[test]
 fn contradictions_of_one_instance_are_found() {
     for (rest, problems) in [
         ("addresses = [\"10.0.0.30\"]\n", vec!["1:11: error: nobody to send adverts to"]),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::address;
-use super::error::{AddressError, Doubt, SenseError, ValueError, excerpt};
+use super::error::{AddressError, Doubt, ValueError, VipError, excerpt};
 use super::problem::Report;
 use super::resolve::{ADVERTISED_MAX, LABEL_MAX, byte, interface, is_plain, unfit, unknown_word};
 use super::schema::{self, Address, Items};
@@ -82,11 +82,11 @@ fn vip(written: &Address<'_>, family: Option<Family>, report: &mut Report<'_>) -
         [("label", written.label.here().map(|w| w.place)), ("broadcast", written.broadcast.here().map(|w| w.place))]
     {
         if let (true, Some(place)) = (is_v6, option) {
-            report.error(place, SenseError::Ipv4Only { key });
+            report.error(place, VipError::Ipv4Only { key });
         }
     }
     if let (true, Some(scope)) = (is_v6, written.scope.here()) {
-        report.error(scope.place, SenseError::Ipv4Only { key: "scope" });
+        report.error(scope.place, VipError::Ipv4Only { key: "scope" });
     }
     let label = written.label.and_then(|label| {
         let is_fit = is_plain(label.value, LABEL_MAX);
@@ -120,7 +120,7 @@ fn advertise(
     let is_ours = Family::of(&address) == family;
     match written.advertise.here() {
         Some(advertise) if advertise.value && !is_ours => {
-            report.error(advertise.place, SenseError::OtherFamilyAdvertised { address, family });
+            report.error(advertise.place, VipError::OtherFamilyAdvertised { address, family });
             None
         }
         _ => written.advertise.clone().or(is_ours),
@@ -172,7 +172,7 @@ fn check_twice(list: &[Written<Vip>], report: &mut Report<'_>) {
         match seen.get(&(address, link)) {
             Some(first) => {
                 let first_line = report.line(*first);
-                report.error(vip.place, SenseError::Twice { what: address.to_string(), first_line });
+                report.error(vip.place, VipError::Twice { address, first_line });
             }
             None => {
                 seen.insert((address, link), vip.place);
@@ -183,17 +183,17 @@ fn check_twice(list: &[Written<Vip>], report: &mut Report<'_>) {
 
 fn check_advertised(list: &[Written<Vip>], place: Place, family: Family, version: Version, report: &mut Report<'_>) {
     if list.len() > usize::from(u16::MAX) {
-        report.error(place, SenseError::TooManyAddresses { count: list.len() });
+        report.error(place, VipError::TooManyAddresses { count: list.len() });
     }
     let mut advertised = list.iter().filter(|vip| vip.value.advertise);
     let first = advertised.next();
     let count = advertised.count() + usize::from(first.is_some());
     match (first, version) {
-        (None, Version::V3) => report.error(place, SenseError::NothingAdvertised { family }),
+        (None, Version::V3) => report.error(place, VipError::NothingAdvertised { family }),
         // Version 2 receivers take an empty list.
         (None, Version::V2) => {}
         (Some(_), Version::V2 | Version::V3) if count > ADVERTISED_MAX => {
-            report.error(place, SenseError::TooManyAdvertised { count });
+            report.error(place, VipError::TooManyAdvertised { count });
         }
         (Some(first), Version::V2 | Version::V3) => {
             let address = first.value.address;

@@ -56,6 +56,13 @@ pub struct Transmit {
     pub(crate) range: Range<u32>,
 }
 
+impl Transmit {
+    /// Addresses bytes that are not in a node's outgoing buffer: for whoever sends an advert without a node.
+    pub const fn detached(router: RouterKey, interface: u32, source: IpAddr, destination: IpAddr) -> Self {
+        Self { router, interface, source, destination, ah: None, range: 0..0 }
+    }
+}
+
 /// What the IP header of an authenticated packet must hold, since the digest covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AhHeader {

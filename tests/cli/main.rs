@@ -169,6 +169,25 @@ fn manual_pages_name_the_options_of_help() {
     }
 }
 
+#[test]
+fn the_documentation_names_every_key_and_its_example_is_good() {
+    let page = fs::read_to_string(in_tree("docs/configuration.md")).unwrap();
+    let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(outcome(&with_input(&["check", "-"], example.as_bytes())), (0, String::new(), String::new()));
+
+    // An unknown key far from every other makes `check` list the keys of its table.
+    let text = "zzzzzzzz = 1\n[daemon]\nzzzzzzzz = 1\n[instance.web]\nzzzzzzzz = 1\n\
+                addresses = [{ zzzzzzzz = 1 }]\npeers = [{ zzzzzzzz = 1 }]\n[[instance.web.node]]\nzzzzzzzz = 1\n";
+    let (_, _, stderr) = outcome(&with_input(&["check", "-"], text.as_bytes()));
+    let lists: Vec<_> = stderr.lines().filter_map(|line| line.split_once("; it has ")).map(|(_, keys)| keys).collect();
+    assert_eq!(lists.len(), 6, "{stderr}");
+    for key in lists.into_iter().flat_map(|keys| keys.split(", ")) {
+        let name = key.trim_matches('`');
+        let is_there = page.contains(key) || page.contains(&format!("[{name}")) || page.contains(&format!(".{name}]]"));
+        assert!(is_there, "{key} is not in docs/configuration.md");
+    }
+}
+
 /// Where a manual page cannot be written, the caller learns which of the exit codes it is.
 #[test]
 fn manual_pages_that_cannot_be_written_are_an_error() {
