@@ -195,7 +195,12 @@ impl Vips {
             (Request::Add(new), vip, Ok(())) => {
                 links.added(as_held(new));
                 if let Some(vip) = vip {
-                    self.confirm(vip);
+                    if let Some(router) = self.routers.get_mut(&vip.0) {
+                        router.took(vip, &mut self.notices);
+                    }
+                    if new.place.address.is_ipv4() {
+                        self.confirm(vip);
+                    }
                 }
             }
             (Request::Add(_), Some(vip), Err(refusal)) => self.refuse(vip, refusal),
@@ -288,11 +293,11 @@ impl Vips {
         let held = place.and_then(|place| links.address(&place));
         match state.phase {
             Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused => {}
-            Phase::Fresh | Phase::Blocked if held.is_some_and(|address| is_good(address, is_owner)) => {
+            Phase::Fresh | Phase::Blocked | Phase::Taken if held.is_some_and(|address| is_good(address, is_owner)) => {
                 self.confirm(vip);
             }
-            Phase::Fresh | Phase::Blocked if is_blocked => state.phase = Phase::Blocked,
-            Phase::Fresh | Phase::Blocked => self.make_pending(vip, Phase::Pending),
+            Phase::Fresh | Phase::Blocked | Phase::Taken if is_blocked => state.phase = Phase::Blocked,
+            Phase::Fresh | Phase::Blocked | Phase::Taken => self.make_pending(vip, Phase::Pending),
         }
     }
 
@@ -317,18 +322,16 @@ impl Vips {
                 // Somebody gave it an end of life.
                 Some(Phase::Held) if !address.is_permanent && !is_owner => self.make_pending(vip, Phase::Pending),
                 Some(Phase::Fresh | Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused) | None => {}
-                Some(Phase::Blocked) if is_good(address, is_owner) => self.confirm(vip),
-                Some(Phase::Blocked) => {}
+                Some(Phase::Blocked | Phase::Taken) if is_good(address, is_owner) => self.confirm(vip),
+                Some(Phase::Blocked | Phase::Taken) => {}
             }
         }
     }
 
     /// A held VIP is gone and we did not delete it.
     fn vanished(&mut self, vip: VipId, links: &Links) {
-        let Some(state) = self.routers.get_mut(&vip.0).and_then(|r| r.vips.get_mut(usize::from(vip.1))) else {
-            return;
-        };
-        if state.phase != Phase::Held {
+        let Some(state) = self.state(vip) else { return };
+        if !matches!(state.phase, Phase::Held | Phase::Taken) {
             return;
         }
         let link = state.place.and_then(|place| links.link(place.interface));
@@ -391,20 +394,14 @@ impl Vips {
         Some(state.phase)
     }
 
-    /// The kernel holds a VIP.
+    fn state(&mut self, vip: VipId) -> Option<&mut State> {
+        self.routers.get_mut(&vip.0)?.vips.get_mut(usize::from(vip.1))
+    }
+
+    /// The kernel answers for a VIP from here on.
     fn confirm(&mut self, vip: VipId) {
         let (key, index) = vip;
-        let Some(router) = self.routers.get_mut(&key) else { return };
-        let Some(state) = router.vips.get_mut(usize::from(index)) else { return };
-        let address = state.place.map(|place| place.address);
-        if let (Phase::Lost, Some(address)) = (state.phase, address) {
-            router.put_back += 1;
-            self.notices.push(Notice::PutBack { router: key, address, count: router.put_back });
-        }
-        if let (Some(_), Some(address)) = (state.refused.take(), address) {
-            router.refusals = 0;
-            self.notices.push(Notice::Accepted { router: key, address });
-        }
+        let Some(state) = self.state(vip) else { return };
         state.phase = Phase::Held;
         match self.reports.last_mut() {
             Some((last, range)) if *last == key && range.end == index => range.end = index.saturating_add(1),

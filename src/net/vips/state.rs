@@ -8,6 +8,7 @@ use super::VipId;
 use crate::engine::input::RouterKey;
 use crate::engine::params::{RouterParams, Scope, Vip};
 use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
+use crate::net::notice::Notice;
 
 /// Longest back-off between two attempts, in ticks.
 const MAX_WAIT: u64 = 64;
@@ -68,6 +69,8 @@ pub(super) enum Phase {
     Lost,
     /// Refused; tried again at a tick.
     Refused,
+    /// IPv6: the kernel took it, but answers for it only from its notification on.
+    Taken,
     /// The kernel holds it.
     Held,
 }
@@ -88,6 +91,23 @@ impl Router {
             is_waiting: false,
             put_back: 0,
         }
+    }
+
+    /// The kernel took a VIP of this router; tells what is worth a line.
+    pub(super) fn took(&mut self, vip: VipId, notices: &mut Vec<Notice>) {
+        let (router, index) = vip;
+        let Some(state) = self.vips.get_mut(usize::from(index)) else { return };
+        if let Some(address) = state.place.map(|place| place.address) {
+            if state.phase == Phase::Lost {
+                self.put_back += 1;
+                notices.push(Notice::PutBack { router, address, count: self.put_back });
+            }
+            if state.refused.take().is_some() {
+                self.refusals = 0;
+                notices.push(Notice::Accepted { router, address });
+            }
+        }
+        state.phase = Phase::Taken;
     }
 
     /// Takes the next index that may need to be added.
