@@ -6,7 +6,9 @@
 //! unless `VRRPD_NETNS=1`; `tests/run` sets it, and then a missing privilege is a failure.
 
 mod cluster;
+mod demo;
 mod driver;
+mod laboratory;
 mod measure;
 mod stories;
 mod story;
@@ -62,6 +64,26 @@ measure! {
     keepalived_host_death_lateness = host_death_lateness([Keepalived, Keepalived]);
     ours_host_death_lateness = host_death_lateness([Vrrpd, Vrrpd]);
     ours_client_after_50_heals = client_after_50_heals([Vrrpd, Vrrpd]);
+}
+
+#[test]
+fn laboratory_sees_what_is_done_to_it() {
+    in_turn(laboratory::sees_what_is_done_to_it);
+}
+
+#[test]
+fn demo_plays_to_the_end() {
+    in_turn(demo::plays_to_the_end);
+}
+
+#[test]
+fn demo_is_gone_after_ctrl_c() {
+    in_turn(demo::is_gone_after_ctrl_c);
+}
+
+#[test]
+fn demo_daemons_die_with_it() {
+    in_turn(demo::its_daemons_die_with_it);
 }
 
 /// Runs one story at a time, whatever the number of test threads: they measure time. Says why when it does not run.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A, B};
+use vrrpd::demo::plan::Plan;
 
 use crate::cluster::Cluster;
 use crate::driver::Kind;
@@ -16,7 +17,7 @@ use crate::stories::quick;
 /// limits allow for a machine with two busy cores.
 pub fn host_death_lateness(kinds: &[Kind]) {
     let lateness = (|| {
-        let mut cluster = both_running(kinds)?;
+        let mut cluster = both_running(kinds, quick())?;
         let mut lateness = Vec::new();
         for _ in 0..10 {
             let since = now();
@@ -46,7 +47,8 @@ pub fn host_death_lateness(kinds: &[Kind]) {
 /// After each of 50 healed splits the client must be answered by the winner.
 pub fn client_after_50_heals(kinds: &[Kind]) {
     let healed = (|| {
-        let cluster = both_running(kinds)?;
+        // Splits are quicker to come with quicker adverts.
+        let cluster = both_running(kinds, Plan { interval: Duration::from_millis(100), ..quick() })?;
         for round in 0..50 {
             // Each side of the split in turn: the client is with the loser in one half of the rounds.
             let node = if round % 2 == 0 { A } else { B };
@@ -64,8 +66,8 @@ pub fn client_after_50_heals(kinds: &[Kind]) {
     healed.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
 }
 
-fn both_running(kinds: &[Kind]) -> Result<Cluster, LabError> {
-    let mut cluster = Cluster::new(&quick(), kinds)?;
+fn both_running(kinds: &[Kind], plan: Plan) -> Result<Cluster, LabError> {
+    let mut cluster = Cluster::new(&plan, kinds)?;
     cluster.start(A)?;
     cluster.start(B)?;
     settle(&cluster, &[A])?;

@@ -61,7 +61,8 @@ pub enum Miss {
 
 /// What a loaded machine may add to any limit. Generous: these stories are about order, `measure.rs` is about time.
 const SLACK: Duration = Duration::from_millis(500);
-/// By how much a takeover may seem early: adverts and addresses are stamped by the kernel, addresses when they are read.
+/// By how much a takeover may seem early: FRR counts in centiseconds. An address is stamped when its notification is
+/// read, an advert by the kernel, so what is on time never looks early.
 const EARLY: Duration = Duration::from_millis(5);
 
 /// Tells a story with these daemons; panics where it goes another way than it should.
@@ -89,11 +90,9 @@ fn take(cluster: &mut Cluster, step: &Step, since: Duration) -> Result<String, L
     act(cluster, step.act)?;
     let limit = limit(cluster, step);
     let awaited = format!("{:?} to hold the address (before: {before:?})", step.holders);
-    let awaited = format!("{awaited}, the step's limit");
     cluster.watch.wait(&awaited, limit, |log| (cluster.holders(log) == step.holders).then_some(()))?;
     let reached = now() - since;
-    // What did not move must stay for as long as it would take to move; what moved must stay where it is.
-    let quiet = if before == step.holders { limit } else { (cluster.plan.interval * 2).max(SLACK) };
+    let quiet = if before == step.holders { idle(cluster, step) } else { (cluster.plan.interval * 5 / 4).max(SLACK) };
     cluster.watch.pause(quiet)?;
     cluster.check_alive()?;
     let after = cluster.watch.look(|log| cluster.holders(log));
@@ -128,12 +127,24 @@ fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
 
 /// Returns how long the step may take: the longest master-down interval of those involved and the slack.
 fn limit(cluster: &Cluster, step: &Step) -> Duration {
-    let master_down = cluster.plan.nodes().map(|node| cluster.plan.master_down(node)).max().unwrap_or_default();
     let start = match step.act {
         Act::Start(node) => cluster.kind(node).start_slack(),
         Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Heal(_) => Duration::ZERO,
     };
-    master_down + start + SLACK
+    longest_master_down(cluster) + start + SLACK
+}
+
+/// Returns how long nothing must happen when nothing should: long enough for a node that wrongly wants the address.
+fn idle(cluster: &Cluster, step: &Step) -> Duration {
+    let start = match step.act {
+        Act::Start(node) => cluster.kind(node).start_slack() / 2,
+        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Heal(_) => Duration::ZERO,
+    };
+    longest_master_down(cluster) + start.max(SLACK)
+}
+
+fn longest_master_down(cluster: &Cluster) -> Duration {
+    cluster.plan.nodes().map(|node| cluster.plan.master_down(node)).max().unwrap_or_default()
 }
 
 /// Each node that came to hold the address did so once, nobody else did at all.
