@@ -33,29 +33,29 @@ macro_rules! tell {
 
 tell! {
     keepalived_alone = [Keepalived, Keepalived],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
     keepalived_and_frr = [Keepalived, Frr], v3_multicast;
     frr_and_keepalived = [Frr, Keepalived], v3_multicast;
     keepalived_and_ours = [Keepalived, Vrrpd],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
     ours_and_keepalived = [Vrrpd, Keepalived],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
     ours_and_frr = [Vrrpd, Frr], v3_multicast;
     frr_and_ours = [Frr, Vrrpd], v3_multicast;
     ours_alone = [Vrrpd, Vrrpd],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
 }
 
 /// Makes one test per measurement and pairing.
 macro_rules! measure {
-    ($($name:ident = $measurement:ident($kinds:expr);)+) => {
+    ($($name:ident = $measurement:ident($kinds:expr $(, $limit:expr)?);)+) => {
         $(#[test]
         fn $name() {
-            in_turn(|| measure::$measurement(&$kinds));
+            in_turn(|| measure::$measurement(&$kinds $(, $limit)?));
         })+
     };
 }
@@ -63,6 +63,8 @@ macro_rules! measure {
 measure! {
     keepalived_host_death_lateness = host_death_lateness([Keepalived, Keepalived]);
     ours_host_death_lateness = host_death_lateness([Vrrpd, Vrrpd]);
+    keepalived_advert_spacing = advert_spacing([Keepalived, Keepalived], 12.0);
+    ours_advert_spacing = advert_spacing([Vrrpd, Vrrpd], 10.1);
     ours_client_after_50_heals = client_after_50_heals([Vrrpd, Vrrpd]);
 }
 

@@ -44,6 +44,24 @@ pub fn host_death_lateness(kinds: &[Kind]) {
     assert!(first > -5.0 && median < 20.0 && last < 300.0, "{kinds:?}: lateness in ms {lateness:.2?}");
 }
 
+/// How far apart the adverts of a master are at the shortest interval, 10 ms, over three seconds.
+///
+/// The mean, in milliseconds, must be between 9.9 and `limit`: lateness must not add up. The worst may be 20 times the
+/// interval, the time in which a loaded machine serves nobody.
+pub fn advert_spacing(kinds: &[Kind], limit: f64) {
+    let spacing = (|| {
+        let cluster = both_running(kinds, Plan { interval: Duration::from_millis(10), ..quick() })?;
+        let since = now();
+        cluster.watch.pause(Duration::from_secs(3))?;
+        Ok::<_, LabError>(cluster.watch.look(|log| log.spacing(A, since)))
+    })();
+    let spacing = spacing.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
+    let spacing = spacing.unwrap_or_else(|| panic!("{kinds:?}: no adverts in three seconds"));
+    let (mean, longest) = (spacing.mean.as_secs_f64() * 1e3, spacing.longest.as_secs_f64() * 1e3);
+    eprintln!("advert spacing {kinds:?}, ms: mean {mean:.3}, longest {longest:.3}");
+    assert!((9.9..limit).contains(&mean) && longest < 200.0, "{kinds:?}: mean {mean:.3} ms, longest {longest:.3} ms");
+}
+
 /// After each of 50 healed splits the client must be answered by the winner.
 pub fn client_after_50_heals(kinds: &[Kind]) {
     let healed = (|| {

@@ -41,6 +41,8 @@ pub enum Act {
     Die(Node),
     /// A node is cut off from the others and from the client; its link stays up.
     Isolate(Node),
+    /// A node's cable is pulled: it sees its carrier go.
+    Unplug(Node),
     /// It is connected again.
     Heal(Node),
 }
@@ -90,7 +92,10 @@ fn take(cluster: &mut Cluster, step: &Step, since: Duration) -> Result<String, L
     act(cluster, step.act)?;
     let limit = limit(cluster, step);
     let awaited = format!("{:?} to hold the address (before: {before:?})", step.holders);
-    cluster.watch.wait(&awaited, limit, |log| (cluster.holders(log) == step.holders).then_some(()))?;
+    let arrived = cluster.watch.wait(&awaited, limit, |log| (cluster.holders(log) == step.holders).then_some(()));
+    // A daemon that is gone is a better reason than a holder that never came.
+    cluster.check_alive()?;
+    arrived?;
     let reached = now() - since;
     let quiet = if before == step.holders { idle(cluster, step) } else { (cluster.plan.interval * 5 / 4).max(SLACK) };
     cluster.watch.pause(quiet)?;
@@ -100,10 +105,10 @@ fn take(cluster: &mut Cluster, step: &Step, since: Duration) -> Result<String, L
         return Err(wrong(format!("{after:?} hold the address after it was with {:?}", step.holders)));
     }
     check_moves(cluster, step, &before, since)?;
-    check_client(cluster, step)?;
+    check_client(cluster, step, &before)?;
     let outage = cluster.probe.outage(since, now());
     let taker = step.holders.iter().find(|node| !before.contains(node)).or(step.holders.first()).copied();
-    check_outage(cluster, step, taker, since, &outage)?;
+    check_outage(cluster, step, (before.first().copied(), taker), since, &outage)?;
     let ms = |length: Duration| length.as_secs_f64() * 1e3;
     Ok(format!(
         "{after:?} after {:.0} ms; client missed {} of {}, longest silence {:.1} ms, own pause {:.1} ms",
@@ -121,6 +126,7 @@ fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
         Act::Stop(node) => cluster.stop(node),
         Act::Die(node) => cluster.die(node),
         Act::Isolate(node) => cluster.isolate(node),
+        Act::Unplug(node) => cluster.unplug(node),
         Act::Heal(node) => cluster.heal(node),
     }
 }
@@ -129,7 +135,7 @@ fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
 fn limit(cluster: &Cluster, step: &Step) -> Duration {
     let start = match step.act {
         Act::Start(node) => cluster.kind(node).start_slack(),
-        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Heal(_) => Duration::ZERO,
+        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Unplug(_) | Act::Heal(_) => Duration::ZERO,
     };
     longest_master_down(cluster) + start + SLACK
 }
@@ -138,7 +144,7 @@ fn limit(cluster: &Cluster, step: &Step) -> Duration {
 fn idle(cluster: &Cluster, step: &Step) -> Duration {
     let start = match step.act {
         Act::Start(node) => cluster.kind(node).start_slack() / 2,
-        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Heal(_) => Duration::ZERO,
+        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Unplug(_) | Act::Heal(_) => Duration::ZERO,
     };
     longest_master_down(cluster) + start.max(SLACK)
 }
@@ -161,9 +167,9 @@ fn check_moves(cluster: &Cluster, step: &Step, before: &[Node], since: Duration)
 }
 
 /// The client gets its answers from the one who holds the address, or from one of those.
-fn check_client(cluster: &Cluster, step: &Step) -> Result<(), LabError> {
+fn check_client(cluster: &Cluster, step: &Step, before: &[Node]) -> Result<(), LabError> {
     let is_keepalived_after_rivalry =
-        matches!(step.act, Act::Heal(_)) && step.holders.iter().any(|node| cluster.kind(*node) != Kind::Vrrpd);
+        before.len() > 1 && step.holders.iter().any(|node| cluster.kind(*node) != Kind::Vrrpd);
     // After a split Keepalived leaves some clients with the loser; that is a reason for this project, not its test.
     if step.holders.is_empty() || is_keepalived_after_rivalry {
         return Ok(());
@@ -178,7 +184,7 @@ fn check_client(cluster: &Cluster, step: &Step) -> Result<(), LabError> {
 fn check_outage(
     cluster: &Cluster,
     step: &Step,
-    taker: Option<Node>,
+    (leaver, taker): (Option<Node>, Option<Node>),
     since: Duration,
     outage: &vrrpd::demo::probe::Outage,
 ) -> Result<(), LabError> {
@@ -200,12 +206,11 @@ fn check_outage(
         (Miss::Handover, Act::Stop(_)) => {
             too_long(taker.map(|node| cluster.plan.skew(node)).unwrap_or_default() + SLACK)
         }
-        // The one that left is the one that holds nothing any more.
-        (Miss::Handover, _) => match cluster.plan.nodes().find(|node| Some(*node) != taker) {
+        (Miss::Handover, _) => match leaver {
             Some(leaver) if cluster.kind(leaver) == Kind::Vrrpd => nothing_lost(),
             Some(_) | None => too_long(SLACK),
         },
-        (Miss::Death, Act::Die(dead) | Act::Isolate(dead)) => {
+        (Miss::Death, Act::Die(dead) | Act::Isolate(dead) | Act::Unplug(dead)) => {
             check_not_early(cluster, taker, dead, since)?;
             too_long(taker.map(|node| cluster.plan.master_down(node)).unwrap_or_default() + SLACK)
         }
