@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 pub use state::Job;
-use state::{Phase, Retry, Router, as_held, forget_wish, interface_of, is_good, new_address, wait};
+use state::{Phase, Retry, Router, State, as_held, forget_wish, interface_of, is_good, new_address, wait};
 
 use super::links::{Change, Links};
 use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};

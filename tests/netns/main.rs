@@ -5,6 +5,9 @@
 //! of ours. `stories.rs` has the stories, the list below the pairings. Needs root (or a user namespace) and is off
 //! unless `VRRPD_NETNS=1`; `tests/run` sets it, and then a missing privilege is a failure.
 
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
+
 mod cluster;
 mod demo;
 mod driver;
