@@ -14,3 +14,6 @@ mod s6_1_timers;
 mod s6_4_1_initialize;
 mod s6_4_2_backup;
 mod s6_4_3_master;
+mod s7_1_receiving;
+mod s7_2_sending;
+mod s8_operation;
