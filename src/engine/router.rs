@@ -161,7 +161,13 @@ impl VirtualRouter {
     }
 
     /// Serves every deadline of this router that is due.
+    ///
+    /// A takeover comes before the end of a handover: who keeps its addresses as a candidate must not drop them to take
+    /// them again.
     pub fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        if matches!(&self.state, State::Backup(backup) if backup.down_at <= now) {
+            return self.backup_expires(now, out);
+        }
         if let Some(handover) = &mut self.handover {
             if handover.repeat_at.is_some_and(|at| at <= now) {
                 handover.repeat_at = None;
@@ -171,9 +177,7 @@ impl VirtualRouter {
             }
         }
         match &self.state {
-            State::Initialize { .. } => {}
-            State::Backup(backup) if backup.down_at <= now => self.backup_expires(now, out),
-            State::Backup(_) => {}
+            State::Initialize { .. } | State::Backup(_) => {}
             State::Master(_) => self.master_expires(now, out),
         }
     }
@@ -291,9 +295,15 @@ impl VirtualRouter {
     }
 
     /// Resigns in favour of a better peer, but waits its own skew like every other candidate.
+    ///
+    /// Keeps its addresses at least that long: when nobody else is there it simply stays Master.
     fn yield_to(&mut self, now: Instant, priority: Priority, out: &mut Outbox) {
         self.resign(now, out);
-        let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, now + self.skew_time()) };
+        let down_at = now + self.skew_time();
+        if let Some(handover) = &mut self.handover {
+            handover.release_at = handover.release_at.max(down_at);
+        }
+        let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, down_at) };
         self.master = None;
         self.enter(now, State::Backup(backup), Reason::Outranked { priority }, None, out);
     }

@@ -123,6 +123,29 @@ fn master_whose_priority_falls_hands_over_to_the_peer_that_takes_over() {
 }
 
 #[test]
+fn candidate_whose_skew_outlasts_the_bound_keeps_its_addresses() {
+    let params = RouterParams { advertisement_interval: cs(1000), ..v3() };
+    let mut bench = Bench::master(params.clone());
+    bench.accepts(&Packet::like(&params, 90));
+    bench.weigh(80);
+    let seen = untimed(bench.run(ms(8000)));
+    assert_eq!(transitions(&seen), [(StateName::Backup, StateName::Master, Reason::NoSuccessor)]);
+    assert!(!seen.contains(&Seen::Release), "nobody was there, and clients were cut off");
+}
+
+#[test]
+fn candidate_that_is_served_late_does_not_drop_its_addresses_to_take_them_again() {
+    let mut bench = Bench::master(v3());
+    bench.accepts(&Packet::like(&v3(), 90));
+    bench.weigh(80);
+    bench.run(ms(60));
+    bench.wait(ms(3000));
+    let seen = bench.tick();
+    assert_eq!(bench.state(), StateName::Master);
+    assert!(!seen.contains(&Seen::Release), "{seen:?}");
+}
+
+#[test]
 fn weight_moves_the_running_down_timer_by_the_difference_of_the_skew() {
     let mut bench = Bench::backup(v3());
     bench.wait(ms(1000));
