@@ -184,8 +184,10 @@ impl VirtualRouter {
 
     /// The kernel confirms addresses.
     pub fn confirm(&mut self, held: std::ops::Range<u16>, out: &mut Outbox) {
-        if let State::Master(master) = &mut self.state {
-            master.held_end = master.held_end.max(held.end);
+        if let State::Master(master) = &mut self.state
+            && !held.is_empty()
+        {
+            master.hold(held.clone());
             out.push(Output::Announce { router: self.key, vips: held });
         }
     }

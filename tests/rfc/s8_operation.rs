@@ -83,3 +83,19 @@ fn rfc9568_8_4_2_version_2_is_refused_by_a_version_3_router_and_the_reverse() {
     Bench::backup(three.clone()).refuses(&Packet::like(&two, 150), Discard::Version);
     Bench::backup(two).refuses(&Packet::like(&three, 150), Discard::Version);
 }
+
+#[test]
+fn rfc9568_8_1_2_address_that_the_kernel_never_took_is_not_announced_again() {
+    let vips = ["192.0.2.110", "192.0.2.111", "192.0.2.112", "192.0.2.113"].map(vip).to_vec();
+    let announce = AnnounceSchedule { repeats: vec![ms(500)], refresh: None };
+    let mut bench = Bench::backup(RouterParams { vips, announce, ..v3() });
+    bench.run(ms(3700));
+    bench.confirm(3..4);
+    bench.confirm(1..2);
+    bench.confirm(2..3);
+    let seen = untimed(bench.run(ms(600)));
+    let announced: Vec<_> = seen.iter().filter(|seen| matches!(seen, Seen::Announce(_))).collect();
+    assert_eq!(announced, [&Seen::Announce(1..4)], "the first address is still missing");
+    let seen = bench.accepts(&Packet::like(&v3(), 50));
+    assert!(seen.contains(&Seen::Announce(1..4)) && !seen.contains(&Seen::Announce(0..4)));
+}
