@@ -2,7 +2,7 @@
 
 use vrrpd::engine::input::Interface;
 use vrrpd::engine::output::{EventKind, Reason, StateName};
-use vrrpd::engine::params::{Preempt, RouterParams};
+use vrrpd::engine::params::{Preempt, RouterParams, Transport};
 
 use crate::bench::*;
 
@@ -143,6 +143,19 @@ fn candidate_that_is_served_late_does_not_drop_its_addresses_to_take_them_again(
     let seen = bench.tick();
     assert_eq!(bench.state(), StateName::Master);
     assert!(!seen.contains(&Seen::Release), "{seen:?}");
+}
+
+#[test]
+fn peer_that_was_never_heard_counts_with_its_configured_priority() {
+    let mut params = unicast(v3());
+    let Transport::Unicast { peers } = &mut params.transport else { panic!("unicast") };
+    peers[0].priority = Some(prio(95));
+    let mut bench = Bench::master(params);
+    assert!(transitions(&bench.weigh(96)).is_empty());
+    assert_eq!(transitions(&bench.weigh(94))[0].2, Reason::Outranked { priority: prio(95) });
+    let seen = untimed(bench.run(ms(1000)));
+    assert_eq!(transitions(&seen), [(StateName::Backup, StateName::Master, Reason::NoSuccessor)]);
+    assert!(!seen.contains(&Seen::Release));
 }
 
 #[test]

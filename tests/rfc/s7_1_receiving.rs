@@ -1,7 +1,7 @@
 //! RFC 9568 section 7.1: what is checked on receipt, what is said about it, and what is not held against a sender.
 
 use vrrpd::engine::output::{Discard, EventKind, Mismatch, StateName};
-use vrrpd::engine::params::RouterParams;
+use vrrpd::engine::params::{RouterParams, Transport};
 
 use crate::bench::*;
 
@@ -202,4 +202,34 @@ fn multicast_refuses_what_was_sent_to_one_node() {
         let stray = Packet { destination: ip(own), ..Packet::like(&params, 150) };
         Bench::backup(params).refuses(&stray, Discard::Destination);
     }
+}
+
+#[test]
+fn changing_senders_or_checksums_cannot_fill_the_log() {
+    let mut bench = Bench::backup(v3());
+    let mut told = 0;
+    for number in 0..600u32 {
+        bench.wait(ms(100));
+        let sum = if number % 2 == 0 { Summed::Message } else { Summed::Pseudo };
+        let from = format!("192.0.2.{}", 100 + number % 100);
+        let packet = Packet { sum, addresses: vec![ip("192.0.2.9")], ..Packet::like(&v3(), 150) };
+        told += events(&bench.accepts(&packet.clone().from(&from))).len();
+        told += events(&bench.accepts(&packet)).len();
+    }
+    assert!(told <= 16 * 2 + 1, "{told} events in a minute");
+}
+
+#[test]
+fn unicast_routers_may_share_a_vrid_when_their_peers_differ() {
+    let one = unicast(v3());
+    let mut two = RouterParams { name: "other".into(), ..one.clone() };
+    let Transport::Unicast { peers } = &mut two.transport else { panic!("unicast") };
+    peers[0].address = ip("192.0.2.13");
+    let packet = Packet::like(&two, 150);
+    let mut bench = Bench::with_routers(vec![one, two]);
+    bench.link(true);
+    bench.start();
+    bench.hear(&packet);
+    let counts: Vec<_> = bench.snapshots().iter().map(|router| router.counters.advertisements_received).collect();
+    assert_eq!(counts, [0, 1]);
 }
