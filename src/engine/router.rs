@@ -130,6 +130,10 @@ impl VirtualRouter {
         if matches!(self.state, State::Master(_)) {
             self.resign(now, out);
         }
+        if let Some(handover) = &mut self.handover {
+            let bound = Handover::begin(now, self.params.advertisement_interval.as_duration()).release_at;
+            handover.release_at = handover.release_at.min(bound);
+        }
         self.enter(now, State::Initialize { fault: None }, Reason::Stopping, None, out);
     }
 
@@ -151,6 +155,9 @@ impl VirtualRouter {
             State::Backup(backup) => {
                 let moved = (backup.down_at + skew_after).as_nanos().saturating_sub(skew_before.as_nanos() as u64);
                 backup.down_at = Instant::from_nanos(moved);
+                if backup.origin == Origin::Outranked {
+                    self.keep_until(Instant::from_nanos(moved));
+                }
             }
             State::Master(_) => {
                 if let Some(priority) = better.filter(|&priority| priority > effective && effective < from) {
@@ -296,18 +303,22 @@ impl VirtualRouter {
         self.handover = Some(Handover::begin(now, self.params.advertisement_interval.as_duration()));
     }
 
-    /// Resigns in favour of a better peer, but waits its own skew like every other candidate.
-    ///
-    /// Keeps its addresses at least that long: when nobody else is there it simply stays Master.
+    /// Resigns in favour of a better peer, but waits its own skew like every other candidate: when nobody else is there
+    /// it simply stays Master.
     fn yield_to(&mut self, now: Instant, priority: Priority, out: &mut Outbox) {
         self.resign(now, out);
         let down_at = now + self.skew_time();
-        if let Some(handover) = &mut self.handover {
-            handover.release_at = handover.release_at.max(down_at);
-        }
+        self.keep_until(down_at);
         let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, down_at) };
         self.master = None;
         self.enter(now, State::Backup(backup), Reason::Outranked { priority }, None, out);
+    }
+
+    /// A candidate keeps its addresses at least until it may be Master again.
+    fn keep_until(&mut self, down_at: Instant) {
+        if let Some(handover) = &mut self.handover {
+            handover.release_at = handover.release_at.max(down_at);
+        }
     }
 
     /// Takes part from here on: as Master when it owns the addresses, else as Backup for a full master-down interval.

@@ -134,6 +134,23 @@ fn candidate_whose_skew_outlasts_the_bound_keeps_its_addresses() {
 }
 
 #[test]
+fn candidate_that_loses_weight_again_or_is_stopped_keeps_to_its_bounds() {
+    let params = RouterParams { advertisement_interval: cs(1000), ..v3() };
+    let mut bench = Bench::master(params.clone());
+    bench.accepts(&Packet::like(&params, 90));
+    bench.weigh(80);
+    bench.weigh(10);
+    let seen = untimed(bench.run(ms(9_700)));
+    assert!(!seen.contains(&Seen::Release) && bench.state() == StateName::Master, "{seen:?}");
+    bench.weigh(5);
+    bench.run(ms(1000));
+    bench.shutdown();
+    let seen = bench.run(ms(60_000));
+    let released = seen.iter().find(|(_, seen)| *seen == Seen::Release).map(|(at, _)| *at);
+    assert_eq!(released, Some(ms(5000)), "a stopped node is no candidate any more");
+}
+
+#[test]
 fn candidate_that_is_served_late_does_not_drop_its_addresses_to_take_them_again() {
     let mut bench = Bench::master(v3());
     bench.accepts(&Packet::like(&v3(), 90));
