@@ -69,7 +69,8 @@ impl VirtualRouter {
         if is_allowed {
             master.answered_at = Some(now);
         }
-        if master.rival_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
+        let is_farewell = master.predecessor.take_if(|known| *known == heard.source).is_some();
+        if !is_farewell && master.rival_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
             master.rival_told_at = Some(now);
             out.event(self.key, EventKind::Rival { peer: heard.source, priority, ours: self.effective });
         }

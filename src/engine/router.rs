@@ -131,7 +131,7 @@ impl VirtualRouter {
             self.resign(now, out);
         }
         if let Some(handover) = &mut self.handover {
-            let bound = Handover::begin(now, self.params.advertisement_interval.as_duration()).release_at;
+            let bound = Handover::resign(now, self.params.advertisement_interval.as_duration()).release_at;
             handover.release_at = handover.release_at.min(bound);
         }
         self.enter(now, State::Initialize { fault: None }, Reason::Stopping, None, out);
@@ -271,7 +271,8 @@ impl VirtualRouter {
         self.send_advert(out);
         out.push(Output::AcquireVips { router: self.key });
         self.master = None;
-        let master = Master::begin(advert_at, now, &self.params.announce);
+        let predecessor = peer.filter(|_| matches!(reason, Reason::Resigned | Reason::Preempted { .. }));
+        let master = Master::begin(advert_at, now, &self.params.announce, predecessor);
         self.enter(now, State::Master(master), reason, peer, out);
     }
 
@@ -323,7 +324,7 @@ impl VirtualRouter {
 
     /// A candidate keeps its addresses at least until it may be Master again.
     fn keep_until(&mut self, down_at: Instant) {
-        if let Some(handover) = &mut self.handover {
+        if let Some(handover) = self.handover.as_mut().filter(|handover| handover.successor.is_none()) {
             handover.release_at = handover.release_at.max(down_at);
         }
     }

@@ -74,6 +74,8 @@ pub(super) struct Master {
     pub answered_at: Option<Instant>,
     /// When a rival was last reported.
     pub rival_told_at: Option<Instant>,
+    /// A living Master that made way and has not said farewell yet.
+    pub predecessor: Option<IpAddr>,
 }
 
 /// The times at which a Master repeats its announcement.
@@ -109,13 +111,14 @@ impl Backup {
 
 impl Master {
     /// Begins to hold the addresses; the first advert went out at `now` or was due at `deadline`.
-    pub fn begin(advert_at: Instant, now: Instant, schedule: &AnnounceSchedule) -> Self {
+    pub fn begin(advert_at: Instant, now: Instant, schedule: &AnnounceSchedule, predecessor: Option<IpAddr>) -> Self {
         Self {
             advert_at,
             held: Vec::new(),
             announce: Announcing::begin(now, schedule),
             answered_at: None,
             rival_told_at: None,
+            predecessor,
         }
     }
 

@@ -16,8 +16,11 @@ fn leaving_master_keeps_its_addresses_until_the_successor_is_heard() {
     let seen = bench.shutdown();
     assert!(!seen.contains(&Seen::Release) && bench.snapshot().wants_vips);
     assert!(!untimed(bench.run(ms(400))).contains(&Seen::Release));
-    let seen = bench.accepts(&Packet::like(&v3(), 90));
+    assert!(!bench.accepts(&Packet::like(&v3(), 90)).contains(&Seen::Release), "it has no addresses yet");
+    assert_eq!(bench.timeout(), Some(OVERLAP));
+    let seen = untimed(bench.run(OVERLAP));
     assert!(seen.contains(&Seen::Release));
+    assert_eq!(sent_priorities(&seen), [1], "a farewell that makes it announce once more");
     assert!(events(&seen).contains(&&EventKind::HandedOver { peer: Some(ip("192.0.2.12")) }));
     assert_eq!(seen.last(), Some(&Seen::Finished));
     assert!(bench.run(ms(60_000)).is_empty());
@@ -90,9 +93,30 @@ fn loser_of_a_rivalry_sends_the_winner_one_last_advert() {
         let better = Packet::like(&params, 150);
         let mut bench = Bench::master(params);
         let seen = bench.accepts(&better);
+        assert!(adverts(&seen).is_empty() && !seen.contains(&Seen::Release), "not before the winner answers");
+        let seen = untimed(bench.run(OVERLAP));
         assert_eq!(sent_priorities(&seen), [100]);
-        assert!(matches!(seen.iter().position(|seen| *seen == Seen::Release), Some(at) if at > 0), "sent first");
+        assert!(seen.contains(&Seen::Release));
         assert!(adverts(&bench.accepts(&better)).is_empty());
+    }
+}
+
+#[test]
+fn farewell_of_the_predecessor_is_answered_but_not_told_as_a_rival() {
+    for (before, after) in [(200, 0), (50, 50)] {
+        let mut bench = Bench::backup(v3());
+        bench.accepts(&Packet::like(&v3(), before));
+        bench.wait(ms(3000));
+        bench.accepts(&Packet::like(&v3(), after));
+        bench.wait(us(609_375));
+        bench.tick();
+        assert_eq!(bench.state(), StateName::Master);
+        let is_rival = |seen: &Seen| matches!(seen, Seen::Event(EventKind::Rival { .. }));
+        let seen = bench.accepts(&Packet::like(&v3(), 1));
+        assert_eq!(sent_priorities(&seen), [100]);
+        assert!(!seen.iter().any(is_rival));
+        bench.wait(ms(1000));
+        assert!(bench.accepts(&Packet::like(&v3(), 1)).iter().any(is_rival), "the second is one");
     }
 }
 
@@ -117,9 +141,9 @@ fn master_whose_priority_falls_hands_over_to_the_peer_that_takes_over() {
     bench.accepts(&Packet::like(&v3(), 90));
     bench.weigh(80);
     bench.run(ms(300));
-    let seen = bench.accepts(&Packet::like(&v3(), 90));
-    assert!(seen.contains(&Seen::Release));
-    assert_eq!((bench.state(), bench.timeout()), (StateName::Backup, Some(us(3_687_500))));
+    bench.accepts(&Packet::like(&v3(), 90));
+    assert!(untimed(bench.run(OVERLAP)).contains(&Seen::Release));
+    assert_eq!((bench.state(), bench.timeout()), (StateName::Backup, Some(us(3_687_500) - OVERLAP)));
 }
 
 #[test]
