@@ -1,0 +1,112 @@
+//! A Master leaves on purpose: make before break.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use vrrpd::engine::output::{EventKind, Output, Reason, StateName};
+use vrrpd::wire::field::Priority;
+
+use crate::simulator::MS;
+use crate::simulator::host::Power;
+use crate::simulator::spec::RouterSpec;
+use crate::simulator::world::Action;
+use crate::story::{DELAY, SECOND, Story, skew};
+
+#[test]
+fn stopping_master_keeps_its_addresses_until_the_successor_is_heard() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 100]));
+    story.forget();
+    let at = story.now();
+    story.act(Action::Stop(0));
+    story.go(SECOND);
+    // The repeated resignation, 50 ms later, is the one the skew counts from.
+    let took_over_at = at + 50 * MS + DELAY + skew(100, SECOND);
+    assert_eq!(story.changes(1), [(took_over_at, StateName::Master, Reason::Resigned)]);
+    assert_eq!(story.released(0), [took_over_at + DELAY]);
+    let resigned: Vec<_> = story.sent(0).into_iter().filter(|(_, priority)| *priority == 0).collect();
+    assert_eq!(resigned, [(at, 0), (at + 50 * MS, 0)]);
+    assert_eq!(story.longest_gap(), 0);
+    let words = story.words(0);
+    assert_eq!(words[words.len() - 5..], ["change", "resign", "release", "handed over", "finished"]);
+    assert_eq!(story.world.hosts[0].power, Power::Off);
+}
+
+#[test]
+fn lost_first_resignation_costs_no_gap() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 1]));
+    story.world.segment.drops_first_resignation = true;
+    story.forget();
+    let at = story.now();
+    story.act(Action::Stop(0));
+    story.go(2 * SECOND);
+    assert_eq!(story.transitions(1)[0].0, at + 50 * MS + DELAY + skew(1, SECOND));
+    assert_eq!(story.longest_gap(), 0);
+}
+
+#[test]
+fn stopping_master_without_a_successor_leaves_after_an_interval_and_a_tenth_of_a_second() {
+    for (interval, bound) in [(1000, 1100 * MS), (10, 110 * MS), (30_000, 5 * SECOND)] {
+        let mut spec = RouterSpec::new(&[255, 100]);
+        spec.intervals = vec![interval];
+        let mut story = Story::new(spec);
+        story.act(Action::Start(0));
+        story.go(SECOND);
+        let at = story.now();
+        story.act(Action::Stop(0));
+        story.go(6 * SECOND);
+        assert_eq!(story.released(0), [at + bound]);
+        assert!(story.events(0).contains(&(at + bound, EventKind::HandedOver { peer: None })));
+    }
+}
+
+#[test]
+fn successor_that_is_quicker_than_the_repetition_hears_no_second_resignation() {
+    let mut spec = RouterSpec::new(&[255, 254, 100]);
+    spec.intervals = vec![1000];
+    let mut story = Story::elected(spec);
+    story.forget();
+    let at = story.now();
+    story.act(Action::Stop(0));
+    story.go(2 * SECOND);
+    assert_eq!(story.transitions(1)[0].0, at + DELAY + skew(254, SECOND));
+    assert_eq!(story.snapshot(1).counters.priority_zero_received, 1);
+    assert_eq!(story.world.measures[0].promotions, 1);
+}
+
+#[test]
+fn lowered_priority_hands_over_to_the_best_one_without_a_gap() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 150, 100]));
+    story.forget();
+    let at = story.now();
+    story.act(Action::Priority(0, 0, 120));
+    story.go(3 * SECOND);
+    let outranked = Reason::Outranked { priority: Priority::new(150).unwrap() };
+    assert_eq!(story.changes(0), [(at, StateName::Backup, outranked)]);
+    let took_over_at = at + 50 * MS + DELAY + skew(150, SECOND);
+    assert_eq!(story.changes(1), [(took_over_at, StateName::Master, Reason::Resigned)]);
+    assert_eq!(story.released(0), [took_over_at + DELAY]);
+    assert_eq!((story.masters(), story.longest_gap()), (vec![1], 0));
+}
+
+#[test]
+fn lowered_priority_with_nobody_to_take_over_stays_master_without_a_gap() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 150]));
+    story.act(Action::Crash(1));
+    story.forget();
+    let at = story.now();
+    story.act(Action::Priority(0, 0, 100));
+    story.go(3 * SECOND);
+    let changes = story.changes(0);
+    assert_eq!(changes[1], (at + skew(100, SECOND), StateName::Master, Reason::NoSuccessor));
+    assert_eq!((changes.len(), story.released(0), story.longest_gap()), (2, Vec::new(), 0));
+}
+
+#[test]
+fn raised_priority_of_a_backup_shortens_its_wait_by_the_difference_of_the_skew() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 100]));
+    let last_sent = story.sent(0).last().unwrap().0;
+    story.act(Action::Crash(0));
+    story.act(Action::Priority(1, 0, 150));
+    story.forget();
+    story.go(5 * SECOND);
+    assert_eq!(story.transitions(1)[0].0, last_sent + DELAY + 3 * SECOND + skew(150, SECOND));
+}

@@ -1,0 +1,283 @@
+//! The contract of the engine for one router, checked output by output and after every turn.
+//!
+//! Knows nothing of the simulation: the fuzz target uses it as well.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use vrrpd::engine::output::{EventKind, Output, Reason, StateName, Transition};
+use vrrpd::engine::params::Preempt;
+use vrrpd::engine::snapshot::{PeerSnapshot, RouterSnapshot};
+use vrrpd::wire::field::Version;
+
+/// What was seen of one router so far.
+#[derive(Debug)]
+pub struct Watch {
+    interval: u64,
+    pub state: StateName,
+    reason: Option<Reason>,
+    /// Its last wish about the VIPs.
+    pub wants_vips: bool,
+    /// VIPs before this index are confirmed since the last `AcquireVips`.
+    confirmed_end: u16,
+    /// When the running handover began.
+    pub resigned_at: Option<u64>,
+    /// Resignations sent before this handover.
+    resignations_before: u64,
+    /// An advert left while not Master: `AcquireVips` is owed.
+    owes_acquire: bool,
+    /// The kernel confirmed addresses that the neighbours do not know of yet.
+    owes_announcement: bool,
+    /// `AcquireVips` without a change to Master, or `ReleaseVips` or a resignation of a Master without leaving.
+    owes_transition: Option<StateName>,
+    /// When the last advert that was no resignation went out.
+    pub advert_at: u64,
+    pub announced_at: Option<u64>,
+    rhythm: Option<Rhythm>,
+    /// What the node waited for after the last turn.
+    timeout: Option<u64>,
+    window: VecDeque<Sample>,
+    /// The snapshot after the last turn.
+    pub last: Option<RouterSnapshot>,
+    zero_heard_at: u64,
+}
+
+/// Since when a Master has sent without an interruption, and its count of adverts before that.
+#[derive(Clone, Copy, Debug)]
+struct Rhythm {
+    since: u64,
+    sent_before: u64,
+}
+
+/// Counters at one time, for rates.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: u64,
+    sent: u64,
+    zero_heard: u64,
+    changes: u64,
+}
+
+impl Watch {
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval: interval.as_nanos() as u64,
+            state: StateName::Init,
+            reason: None,
+            wants_vips: false,
+            confirmed_end: 0,
+            resigned_at: None,
+            resignations_before: 0,
+            owes_acquire: false,
+            owes_announcement: false,
+            owes_transition: None,
+            advert_at: 0,
+            announced_at: None,
+            rhythm: None,
+            timeout: None,
+            window: VecDeque::new(),
+            last: None,
+            zero_heard_at: 0,
+        }
+    }
+
+    /// Takes note that the kernel confirmed VIPs.
+    pub fn confirm(&mut self, end: u16) {
+        if self.wants_vips {
+            self.confirmed_end = self.confirmed_end.max(end);
+            self.owes_announcement = true;
+        }
+    }
+
+    /// Checks one output of this router; `priority`: of the advert, if it is one.
+    pub fn observe(&mut self, now: u64, output: &Output, priority: Option<u8>) -> Result<(), String> {
+        match output {
+            Output::Send(_) if priority == Some(0) => self.resignation(now),
+            Output::Send(_) => {
+                self.advert_at = now;
+                self.owes_acquire = self.state != StateName::Master;
+                Ok(())
+            }
+            Output::AcquireVips { .. } => {
+                let is_double = self.wants_vips && self.resigned_at.is_none();
+                let was_owed = std::mem::take(&mut self.owes_acquire);
+                self.wants_vips = true;
+                // A confirmation from before the addresses went away may still be on the channel: nothing tells them
+                // apart.
+                if !std::mem::take(&mut self.owes_announcement) {
+                    self.confirmed_end = 0;
+                }
+                self.resigned_at = None;
+                self.owes_transition = Some(StateName::Master);
+                demand(was_owed, "addresses are wanted before the advert that says so")?;
+                demand(!is_double, "addresses are wanted twice")
+            }
+            Output::ReleaseVips { .. } => {
+                let had = std::mem::replace(&mut self.wants_vips, false);
+                self.resigned_at = None;
+                if self.state == StateName::Master {
+                    self.owes_transition = Some(StateName::Backup);
+                }
+                demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+                demand(had, "addresses are released that were not wanted")
+            }
+            Output::Announce { vips, .. } => {
+                self.announced_at = Some(now);
+                self.owes_announcement = false;
+                demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+                demand(self.state == StateName::Master, "a node that is no Master announces")?;
+                demand(self.wants_vips && vips.end <= self.confirmed_end, "addresses are announced that are not held")
+            }
+            Output::Event(event) => match &event.kind {
+                EventKind::Transition(transition) => self.transition(now, transition),
+                EventKind::Discarded { .. }
+                | EventKind::Mismatch { .. }
+                | EventKind::Rival { .. }
+                | EventKind::Checksum { .. }
+                | EventKind::PreemptDelay { .. }
+                | EventKind::Paused { .. }
+                | EventKind::Priority { .. }
+                | EventKind::HandedOver { .. } => Ok(()),
+            },
+            Output::Finished => Err("the end of the node is no output of a router".into()),
+        }
+    }
+
+    fn resignation(&mut self, now: u64) -> Result<(), String> {
+        if self.state != StateName::Master {
+            return demand(self.resigned_at.is_some(), "a node resigns that is no Master");
+        }
+        if self.resigned_at.replace(now).is_none() {
+            self.resignations_before = self.last.as_ref().map_or(0, |last| last.counters.priority_zero_sent);
+        }
+        self.owes_transition = Some(StateName::Init);
+        Ok(())
+    }
+
+    fn transition(&mut self, now: u64, transition: &Transition) -> Result<(), String> {
+        let Transition { from, to, reason, .. } = *transition;
+        let owed = std::mem::take(&mut self.owes_transition);
+        let before = std::mem::replace(&mut self.state, to);
+        demand(from == before, "a change leaves a state the node was not in")?;
+        demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+        let previous = self.reason.replace(reason);
+        demand(from != to || (to == StateName::Fault && previous != Some(reason)), "a change that changes nothing")?;
+        if to == StateName::Master {
+            self.rhythm = None;
+            demand(owed == Some(StateName::Master), "Master without wanting the addresses")?;
+            self.check_patience(now, transition)?;
+        }
+        if from == StateName::Master {
+            demand(owed.is_some(), "Master no longer, without a resignation or a release")?;
+            demand(!self.wants_vips || self.resigned_at.is_some(), "Master no longer, but addresses are wanted")?;
+        }
+        Ok(())
+    }
+
+    /// A Backup must have waited as long as its snapshot before this turn said.
+    fn check_patience(&self, now: u64, transition: &Transition) -> Result<(), String> {
+        let Some(last) = &self.last else { return Ok(()) };
+        let params = &last.params;
+        let is_same_priority = last.effective_priority == transition.priority;
+        if let Reason::MasterDown { silence } = transition.reason {
+            let is_patient = !is_same_priority || silence >= last.master_down;
+            demand(is_patient, "a Backup took over before its master-down interval was over")?;
+        }
+        if transition.reason == Reason::Resigned && is_same_priority && self.zero_heard_at > 0 {
+            let part = 256 - u32::from(transition.priority.get());
+            let skew = match params.version {
+                Version::V2 => Duration::from_secs(1) * part / 256,
+                Version::V3 => last.master_down * part / (256 * u32::from(params.master_down_adverts) + part),
+            };
+            let waited = Duration::from_nanos(now - self.zero_heard_at + 10);
+            demand(waited >= skew, "a Backup did not wait its skew after a resignation")?;
+        }
+        let is_forbidden = params.preempt == Preempt::Never && !params.is_owner();
+        let is_preempting = matches!(transition.reason, Reason::Preempted { .. });
+        demand(!(is_forbidden && is_preempting), "a Backup that never preempts preempted")
+    }
+
+    /// Checks what holds between two turns. `timeout`: of the node.
+    pub fn settle(&mut self, now: u64, after: RouterSnapshot, timeout: Option<u64>) -> Result<(), String> {
+        let is_master = after.state == StateName::Master;
+        demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+        demand(self.owes_transition.is_none(), "outputs of a change of state without the change")?;
+        demand(after.state == self.state, "the snapshot names another state than the last event")?;
+        demand(after.wants_vips == self.wants_vips, "the snapshot wants other addresses than the outputs said")?;
+        demand(!is_master || self.wants_vips, "a Master that does not want the addresses")?;
+        let owes_announcement = std::mem::take(&mut self.owes_announcement);
+        demand(!(is_master && owes_announcement), "confirmed addresses are not announced")?;
+        demand(timeout.is_none_or(|at| at > now), "a deadline is not later than the turn that served it")?;
+        if is_master {
+            let own = after.master.map(|master| master.priority);
+            demand(own == Some(after.effective_priority), "a Master does not show itself as the Master")?;
+        }
+        if self.wants_vips && !is_master {
+            let bound = (self.interval + 100_000_000).min(5_000_000_000);
+            let is_over = self.resigned_at.is_none_or(|at| now >= at + bound);
+            demand(!is_over, "addresses are kept for longer than a handover may take")?;
+            let resignations = after.counters.priority_zero_sent - self.resignations_before;
+            demand(resignations <= 2, "more than two resignations in one handover")?;
+        }
+        let known = self.last.as_ref().and_then(|last| last.master).map(|master| master.address);
+        let resigns = |peer: &PeerSnapshot| {
+            let is_from_now = peer.last_heard_at.is_some_and(|at| at.as_nanos() == now);
+            is_from_now && peer.priority == Some(0) && known.is_none_or(|known| known == peer.address)
+        };
+        if after.peers.iter().any(resigns) {
+            self.zero_heard_at = now;
+        }
+        if is_master {
+            self.check_rhythm(now, &after)?;
+        }
+        self.timeout = timeout;
+        self.check_rate(now, &after)?;
+        self.last = Some(after);
+        Ok(())
+    }
+
+    /// A Master sends at least one advert in each interval, and lateness does not add up.
+    fn check_rhythm(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        demand(now < self.advert_at + self.interval, "a Master let an interval pass without an advert")?;
+        let sent = after.counters.advertisements_sent;
+        // When the loop came late by an interval or more, what was missed is not made up; the answer to a resignation
+        // starts the interval afresh.
+        let zero_before = self.last.as_ref().map_or(0, |last| last.counters.priority_zero_received);
+        let is_afresh = self.timeout.is_some_and(|at| now >= at + self.interval)
+            || after.counters.priority_zero_received > zero_before;
+        let begins = Rhythm { since: now, sent_before: sent - 1 };
+        let rhythm = *self.rhythm.get_or_insert(begins);
+        if is_afresh {
+            self.rhythm = Some(begins);
+            return Ok(());
+        }
+        let due = (now - rhythm.since) / self.interval + 1;
+        demand(sent - rhythm.sent_before >= due, "lateness adds up: fewer adverts than intervals")
+    }
+
+    /// No storm: in any interval at most one advert of the timer, two answers and one of each kind more that fell on the
+    /// edge, besides one for each resignation heard and two for each change of state.
+    fn check_rate(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        let counters = &after.counters;
+        let sample = Sample {
+            at: now,
+            sent: counters.advertisements_sent,
+            zero_heard: counters.priority_zero_received,
+            changes: counters.became_master + counters.released_master,
+        };
+        while self.window.front().is_some_and(|old| old.at + self.interval <= now) {
+            self.window.pop_front();
+        }
+        if self.window.is_empty() {
+            self.window.push_back(sample);
+        }
+        let Some(first) = self.window.front().copied() else { return Ok(()) };
+        self.window.push_back(sample);
+        let budget = 4 + (sample.zero_heard - first.zero_heard) + 2 * (sample.changes - first.changes);
+        demand(sample.sent - first.sent <= budget, "more adverts in one interval than its budget")
+    }
+}
+
+fn demand(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
