@@ -37,7 +37,7 @@ pub(super) struct VirtualRouter {
     pub handover: Option<Handover>,
     /// Learnt interval of the Master (version 3); the own one otherwise.
     pub master_adver_interval: Duration,
-    /// The Master it knows.
+    /// The other node it takes for the Master; `None` while Master itself.
     pub master: Option<MasterSnapshot>,
     pub peers: Peers,
     pub replay: Replay,
@@ -225,9 +225,19 @@ impl VirtualRouter {
             effective_priority: self.effective,
             master_down: self.master_down_interval(),
             wants_vips: self.wants_vips(),
-            master: self.master,
+            master: self.known_master(),
             peers: self.peers.snapshot(),
             counters: self.counters.clone(),
+        }
+    }
+
+    /// Returns the Master: itself with what it is worth at the moment, or who was last accepted.
+    fn known_master(&self) -> Option<MasterSnapshot> {
+        match &self.state {
+            State::Initialize { .. } | State::Backup(_) => self.master,
+            State::Master(_) => {
+                self.local.map(|local| MasterSnapshot { address: local.source, priority: self.effective })
+            }
         }
     }
 
@@ -245,7 +255,7 @@ impl VirtualRouter {
         self.counters.became_master += 1;
         self.send_advert(out);
         out.push(Output::AcquireVips { router: self.key });
-        self.master = self.local.map(|local| MasterSnapshot { address: local.source, priority: self.effective });
+        self.master = None;
         let master = Master::begin(advert_at, now, &self.params.announce);
         self.enter(now, State::Master(master), reason, peer, out);
     }

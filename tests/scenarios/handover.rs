@@ -101,6 +101,19 @@ fn lowered_priority_with_nobody_to_take_over_stays_master_without_a_gap() {
 }
 
 #[test]
+fn lowered_priority_above_every_peer_changes_only_the_adverts() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 100]));
+    story.forget();
+    story.act(Action::Priority(0, 0, 150));
+    story.go(SECOND);
+    assert_eq!(story.changes(0), []);
+    assert_eq!(story.sent(0).last().unwrap().1, 150);
+    let master = story.snapshot(0).master.unwrap();
+    let own = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
+    assert_eq!((master.address, master.priority.get()), (own, 150), "status shows what the adverts say");
+}
+
+#[test]
 fn raised_priority_of_a_backup_shortens_its_wait_by_the_difference_of_the_skew() {
     let mut story = Story::elected(RouterSpec::new(&[200, 100]));
     let last_sent = story.sent(0).last().unwrap().0;
