@@ -72,6 +72,9 @@ impl VirtualRouter {
 
     /// Says whether a worse Master is discarded, so that the down timer runs on; begins the delay when there is one.
     fn is_preempting(&mut self, now: Instant, peer: IpAddr, out: &mut Outbox) -> bool {
+        if self.params.is_owner() {
+            return true; // it is Backup after a pause, or after it lost against another owner
+        }
         let State::Backup(backup) = &mut self.state else { return false };
         match self.params.preempt {
             Preempt::Always => true,

@@ -71,3 +71,16 @@ fn dead_master_is_not_waited_for_because_of_the_delay() {
     assert_eq!(story.changes(0)[1].0, last_sent + DELAY + 3 * SECOND + skew(200, SECOND));
 }
 
+#[test]
+fn owner_takes_its_addresses_back_after_a_pause_although_it_never_preempts() {
+    let mut spec = RouterSpec::new(&[255, 100]);
+    spec.preempts = vec![Preempt::Never];
+    let mut story = Story::elected(spec);
+    story.act(Action::Pause(0));
+    story.go(10 * SECOND);
+    story.act(Action::Resume(0));
+    story.go(0);
+    assert_eq!(story.state(0), StateName::Backup);
+    story.go(5 * SECOND);
+    assert_eq!(story.masters(), [0]);
+}
