@@ -73,6 +73,24 @@ fn successor_that_is_quicker_than_the_repetition_hears_no_second_resignation() {
 }
 
 #[test]
+fn nothing_comes_out_after_the_end() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 100, 50]));
+    story.act(Action::Stop(2));
+    story.go(0);
+    assert_eq!(story.words(2).last(), Some(&"finished"));
+    // The world turns a host off at `Finished`; a loop that takes one more turn is the engine's own matter.
+    let mut node =
+        vrrpd::engine::node::Node::new(&crate::simulator::spec::node_params(&[RouterSpec::new(&[200, 100])], 0, 2));
+    let now = vrrpd::engine::time::Now { mono: Default::default(), utc: Default::default() };
+    node.handle(now, vrrpd::engine::input::Input::Shutdown);
+    assert_eq!(node.poll_output(), Some(Output::Finished));
+    let router = vrrpd::engine::input::RouterKey(0);
+    let effective = Priority::LOWEST;
+    node.handle(now, vrrpd::engine::input::Input::Priority { router, effective });
+    assert_eq!(node.poll_output(), None);
+}
+
+#[test]
 fn lowered_priority_hands_over_to_the_best_one_without_a_gap() {
     let mut story = Story::elected(RouterSpec::new(&[200, 150, 100]));
     story.forget();
