@@ -73,6 +73,26 @@ fn successor_that_is_quicker_than_the_repetition_hears_no_second_resignation() {
 }
 
 #[test]
+fn late_repeated_resignation_does_not_make_the_successor_look_dead() {
+    let mut spec = RouterSpec::new(&[255, 250, 200]);
+    spec.intervals = vec![100];
+    let mut story = Story::elected(spec);
+    story.go(DELAY);
+    let resigned_at = story.now();
+    story.act(Action::Stop(0));
+    // The successor's adverts do not reach the resigning node, which repeats its resignation; the successor does not
+    // hear it, so it does not answer.
+    story.act(Action::Block(1, 0, true));
+    story.go(2 * MS + 400_000);
+    story.act(Action::Block(0, 1, true));
+    story.forget();
+    story.go(300 * MS);
+    assert!(story.sent(0).contains(&(resigned_at + 5 * MS, 0)), "it repeats");
+    assert_eq!(story.masters(), [1]);
+    assert_eq!(story.changes(2), [], "a third node follows the successor");
+}
+
+#[test]
 fn nothing_comes_out_after_the_end() {
     let mut story = Story::elected(RouterSpec::new(&[200, 100, 50]));
     story.act(Action::Stop(2));
