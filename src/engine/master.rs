@@ -7,7 +7,7 @@ use super::election::{master_down_interval, rank};
 use super::outbox::Outbox;
 use super::output::{EventKind, Output, Reason};
 use super::receive::Heard;
-use super::router::VirtualRouter;
+use super::router::{Local, VirtualRouter};
 use super::state::{Backup, State};
 use super::time::Instant;
 use crate::wire::field::Priority;
@@ -25,7 +25,7 @@ impl VirtualRouter {
             return;
         };
         if lateness > self.own_master_down_interval() {
-            return self.rejoin(now, heard, lateness, out);
+            return self.rejoin(now, heard, priority, lateness, out);
         }
         let Some(local) = self.local else { return };
         match rank((priority, heard.source), (self.effective, local.source)) {
@@ -96,9 +96,13 @@ impl VirtualRouter {
 
     /// This node did not run for longer than a master-down interval and another is Master: it is a newcomer.
     ///
-    /// An advert of priority 1 tells the other Master that there was a rival, and cannot unseat it.
-    fn rejoin(&mut self, now: Instant, heard: &Heard, length: Duration, out: &mut Outbox) {
-        self.send_to(LOSING, heard.source, out);
+    /// An advert of priority 1 tells the other Master that there was a rival, unless it would unseat it: a rival of
+    /// priority 1 with a lower address is not told.
+    fn rejoin(&mut self, now: Instant, heard: &Heard, priority: Priority, length: Duration, out: &mut Outbox) {
+        let is_losing = |local: Local| rank((LOSING, local.source), (priority, heard.source)) == Ordering::Less;
+        if self.local.is_some_and(is_losing) {
+            self.send_to(LOSING, heard.source, out);
+        }
         out.push(Output::ReleaseVips { router: self.key });
         let backup = Backup::listen(now, now + self.own_master_down_interval());
         self.master = None;

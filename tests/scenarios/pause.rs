@@ -45,6 +45,18 @@ fn master_without_preemption_stays_backup_after_it_was_replaced() {
 }
 
 #[test]
+fn newcomer_of_priority_1_does_not_unseat_the_other_of_priority_1() {
+    let mut story = Story::elected(RouterSpec::new(&[1, 1]));
+    assert_eq!(story.masters(), [1], "the higher address");
+    story.act(Action::Pause(1));
+    story.go(10 * SECOND);
+    story.forget();
+    story.act(Action::Resume(1));
+    story.go(10 * SECOND);
+    assert_eq!((story.masters(), story.longest_gap()), (vec![0], 0));
+}
+
+#[test]
 fn master_that_nobody_missed_goes_on_and_sends_at_once() {
     let mut story = Story::new(RouterSpec::new(&[255, 100]));
     story.act(Action::Start(0));
