@@ -61,3 +61,15 @@ fn backup_in_fault_does_not_take_over() {
     assert_eq!(story.state(1), StateName::Fault);
 }
 
+#[test]
+fn link_that_goes_down_during_a_handover_ends_it() {
+    let mut story = Story::elected(RouterSpec::new(&[200, 100]));
+    story.forget();
+    let at = story.now();
+    story.act(Action::Stop(0));
+    story.go(10 * DELAY);
+    story.act(Action::Link(0, false));
+    story.go(0);
+    assert_eq!(story.released(0), [at + 10 * DELAY], "nobody can reach the addresses through a dead link");
+    assert_eq!(story.words(0).last(), Some(&"finished"));
+}
