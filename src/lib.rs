@@ -3,5 +3,11 @@
 //! Layers, bottom up: [`wire`], [`engine`], the adapters, the daemon; `docs/architecture.md` has the picture.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod demo;
 pub mod engine;
+pub mod net;
 pub mod wire;

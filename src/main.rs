@@ -1,1 +1,8 @@
-fn main() {}
+//! The program `vrrpd`; all of it is in the library.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vrrpd::cli::main()
+}

@@ -76,9 +76,11 @@ impl VirtualRouter {
     }
 
     /// Says whether a worse Master is discarded, so that the down timer runs on; begins the delay when there is one.
+    ///
+    /// An owner preempts whatever the configuration says. RFC 9568 section 6.1.
     fn is_preempting(&mut self, now: Instant, peer: IpAddr, out: &mut Outbox) -> bool {
         if self.params.is_owner() {
-            return true; // it is Backup after a pause, or after it lost against another owner
+            return true;
         }
         let State::Backup(backup) = &mut self.state else { return false };
         match self.params.preempt {

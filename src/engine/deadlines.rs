@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn deadline_follows_moves_in_both_directions() {
         let mut deadlines = Deadlines::default();
-        let mut truth = vec![Some(at(30)), Some(at(20)), None];
+        let mut truth = [Some(at(30)), Some(at(20)), None];
         for (slot, time) in truth.iter().enumerate() {
             deadlines.set(slot as u32, *time);
         }

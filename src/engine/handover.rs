@@ -1,27 +1,59 @@
-//! Make before break: a node that resigns keeps answering for its addresses until a successor is heard.
+//! Make before break: a node that is Master no longer keeps answering for its addresses until its successor does.
 //!
-//! The rule of the design, section 7; a departure from RFC 9568 section 6.4.3 that the ledger names. One stop before:
-//! `engine::router`, which decides to resign.
+//! The successor sends its first advert before it has the addresses, and it has them before the neighbours know. Taken
+//! away at that advert, the addresses would be nobody's for up to a millisecond; so they stay for a short overlap, and a
+//! farewell advert at its end makes the successor announce them once more, with nobody left to contradict it.
+//! A departure from RFC 9568 section 6.4.3 that the ledger names. One stop before: `engine::router` and `engine::master`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::time::Instant;
+use crate::wire::field::Priority;
 
-/// Addresses that are kept after resigning, and the second resignation.
+/// Addresses that are kept although the router is Master no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handover {
-    /// When the addresses go even if nobody was heard.
+    /// When the addresses go, whatever was heard.
     pub release_at: Instant,
     /// When the resignation is sent again; one lost datagram must not cost three intervals.
     pub repeat_at: Option<Instant>,
+    /// Who has taken over; `None`: nobody yet.
+    pub successor: Option<Successor>,
+    /// It gave the addresses away on its own account, so that their going is worth a line.
+    pub is_resignation: bool,
+}
+
+/// The Master that followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Successor {
+    pub address: IpAddr,
+    /// The priority in the farewell, low enough to lose; `None`: none would be.
+    pub farewell: Option<Priority>,
 }
 
 impl Handover {
-    /// Begins a handover; `interval`: the own advertisement interval.
-    pub fn begin(now: Instant, interval: Duration) -> Self {
+    /// Begins after a resignation; `interval`: the own advertisement interval.
+    pub fn resign(now: Instant, interval: Duration) -> Self {
         Self {
             release_at: now + (interval + GRACE).min(LONGEST),
             repeat_at: Some(now + (interval / REPEAT_PART).min(REPEAT_LATEST)),
+            successor: None,
+            is_resignation: true,
+        }
+    }
+
+    /// Begins because a better Master was heard; `vips`: how many addresses it has to put up.
+    pub fn yield_to(now: Instant, vips: usize, successor: Successor) -> Self {
+        Self { release_at: now + overlap(vips), repeat_at: None, successor: Some(successor), is_resignation: false }
+    }
+
+    /// A Master was heard; the first one counts.
+    pub fn succeed(&mut self, now: Instant, vips: usize, successor: Successor) {
+        if self.successor.is_none() {
+            self.successor = Some(successor);
+            self.repeat_at = None;
+            self.release_at = self.release_at.min(now + overlap(vips));
         }
     }
 
@@ -29,6 +61,11 @@ impl Handover {
     pub fn deadline(&self) -> Instant {
         self.repeat_at.map_or(self.release_at, |at| at.min(self.release_at))
     }
+}
+
+/// Returns how long a successor takes from its first advert until the neighbours know it, on a busy host.
+fn overlap(vips: usize) -> Duration {
+    OVERLAP + OVERLAP_PER_VIP * u32::try_from(vips).unwrap_or(u32::MAX)
 }
 
 /// Beyond one interval: what the slowest skew and a busy host may add.
@@ -42,3 +79,7 @@ const REPEAT_PART: u32 = 20;
 
 /// The repetition comes at the latest after this.
 const REPEAT_LATEST: Duration = Duration::from_millis(50);
+
+/// Overlap for the first address, and for each.
+const OVERLAP: Duration = Duration::from_millis(10);
+const OVERLAP_PER_VIP: Duration = Duration::from_micros(100);

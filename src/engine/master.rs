@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::election::{master_down_interval, rank};
+use super::handover::{Handover, Successor};
 use super::outbox::Outbox;
 use super::output::{EventKind, Output, Reason};
 use super::receive::Heard;
-use super::router::{Local, VirtualRouter};
+use super::router::VirtualRouter;
 use super::state::{Backup, State};
 use super::time::Instant;
 use crate::wire::field::Priority;
@@ -25,18 +26,14 @@ impl VirtualRouter {
             return;
         };
         if lateness > self.own_master_down_interval() {
-            return self.rejoin(now, heard, priority, lateness, out);
+            return self.rejoin(now, heard, lateness, out);
         }
         let Some(local) = self.local else { return };
         match rank((priority, heard.source), (self.effective, local.source)) {
             Ordering::Greater if priority > self.effective => {
-                self.send_to(self.effective, heard.source, out);
                 self.step_down(now, heard, priority, Reason::HigherPriority { priority }, out);
             }
-            Ordering::Greater => {
-                self.send_to(self.effective, heard.source, out);
-                self.step_down(now, heard, priority, Reason::HigherAddress, out);
-            }
+            Ordering::Greater => self.step_down(now, heard, priority, Reason::HigherAddress, out),
             Ordering::Less | Ordering::Equal => self.answer(now, heard, priority, out),
         }
     }
@@ -47,10 +44,7 @@ impl VirtualRouter {
         let State::Master(master) = &mut self.state else { return };
         if master.announce.at.is_some_and(|at| at <= now) {
             master.announce.advance(now, &self.params.announce);
-            let vips = 0..master.held_end;
-            if !vips.is_empty() {
-                out.push(Output::Announce { router: self.key, vips });
-            }
+            master.announce_held(self.key, out);
         }
         if master.advert_at > now {
             return;
@@ -75,7 +69,8 @@ impl VirtualRouter {
         if is_allowed {
             master.answered_at = Some(now);
         }
-        if master.rival_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
+        let is_farewell = master.predecessor.take_if(|known| *known == heard.source).is_some();
+        if !is_farewell && master.rival_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
             master.rival_told_at = Some(now);
             out.event(self.key, EventKind::Rival { peer: heard.source, priority, ours: self.effective });
         }
@@ -89,18 +84,17 @@ impl VirtualRouter {
     fn repair(&mut self, now: Instant, out: &mut Outbox) {
         let gap = self.params.advertisement_interval.as_duration().clamp(REPAIR_SOONEST, REPAIR_LATEST);
         let State::Master(master) = &mut self.state else { return };
-        if master.announce.repair(now, gap, &self.params.announce) && master.held_end > 0 {
-            out.push(Output::Announce { router: self.key, vips: 0..master.held_end });
+        if master.announce.repair(now, gap, &self.params.announce) {
+            master.announce_held(self.key, out);
         }
     }
 
     /// This node did not run for longer than a master-down interval and another is Master: it is a newcomer.
     ///
-    /// An advert of priority 1 tells the other Master that there was a rival, unless it would unseat it: a rival of
-    /// priority 1 with a lower address is not told.
-    fn rejoin(&mut self, now: Instant, heard: &Heard, priority: Priority, length: Duration, out: &mut Outbox) {
-        let is_losing = |local: Local| rank((LOSING, local.source), (priority, heard.source)) == Ordering::Less;
-        if self.local.is_some_and(is_losing) {
+    /// An advert of priority 1 tells the other Master that there was a rival, and cannot unseat it: not sent to one of
+    /// priority 1, against whom a higher address would win.
+    fn rejoin(&mut self, now: Instant, heard: &Heard, length: Duration, out: &mut Outbox) {
+        if heard.priority != Some(LOSING) {
             self.send_to(LOSING, heard.source, out);
         }
         out.push(Output::ReleaseVips { router: self.key });
@@ -110,9 +104,10 @@ impl VirtualRouter {
         self.backup_hears(now, heard, out);
     }
 
-    /// Becomes Backup of a better Master.
+    /// Becomes Backup of a better Master, which learns from the farewell that it had a rival.
     fn step_down(&mut self, now: Instant, heard: &Heard, priority: Priority, reason: Reason, out: &mut Outbox) {
-        out.push(Output::ReleaseVips { router: self.key });
+        let successor = Successor { address: heard.source, farewell: Some(self.effective) };
+        self.handover = Some(Handover::yield_to(now, self.params.vips.len(), successor));
         self.enter(now, State::Backup(Backup::listen(now, now)), reason, Some(heard.source), out);
         self.accept_master(now, heard.source, priority, heard.interval);
     }
@@ -138,5 +133,5 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 const REPAIR_SOONEST: Duration = Duration::from_millis(20);
 const REPAIR_LATEST: Duration = Duration::from_secs(1);
 
-/// The priority of an advert that loses against every Master.
+/// The priority of an advert that loses against every Master of a higher one.
 const LOSING: Priority = Priority::LOWEST;

@@ -56,6 +56,13 @@ pub struct Transmit {
     pub(crate) range: Range<u32>,
 }
 
+impl Transmit {
+    /// Addresses bytes that are not in a node's outgoing buffer: for whoever sends an advert without a node.
+    pub const fn detached(router: RouterKey, interface: u32, source: IpAddr, destination: IpAddr) -> Self {
+        Self { router, interface, source, destination, ah: None, range: 0..0 }
+    }
+}
+
 /// What the IP header of an authenticated packet must hold, since the digest covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AhHeader {
@@ -102,7 +109,7 @@ pub enum EventKind {
         /// Ours.
         ours: Priority,
     },
-    /// A peer uses this checksum form; once when first heard to and whenever it changes.
+    /// A peer uses this checksum form; when first heard to and when it changes, at most one a minute.
     Checksum {
         /// Who.
         peer: IpAddr,

@@ -12,7 +12,7 @@ use super::output::{Discard, EventKind, Mismatch};
 use super::params::{Auth, ChecksumPolicy, Transport};
 use super::router::{VirtualRouter, is_link_local};
 use super::time::Instant;
-use crate::wire::advert::{AUTH_NONE, AUTH_PASSWORD, Advert, Header, ParseError, Received};
+use crate::wire::advert::{AUTH_AH, AUTH_NONE, AUTH_PASSWORD, Advert, Header, ParseError, Received};
 use crate::wire::ah::{self, AhError, AuthHeader};
 use crate::wire::checksum::{self, ChecksumForm};
 use crate::wire::field::{Family, Priority, Version};
@@ -168,6 +168,9 @@ impl VirtualRouter {
             }
             Auth::Ah(key) => {
                 let Some((ip, ah)) = &packet.ah else { return Err(Discard::Auth) };
+                if field.kind != AUTH_AH {
+                    return Err(Discard::AuthType);
+                }
                 if !ah::is_authentic(key, ip) {
                     return Err(Discard::Auth);
                 }
@@ -207,10 +210,10 @@ impl VirtualRouter {
         let found = self.differences(advert);
         let key = self.key;
         let has_forms = self.params.version == Version::V3 && self.params.family == Family::V4;
-        let Some(peer) = self.peers.entry(source) else { return };
+        let Some(peer) = self.peers.entry(now, source) else { return };
         peer.last_heard_at = Some(now);
         peer.priority = Some(advert.priority.map_or(0, Priority::get));
-        if has_forms && peer.form.replace(form) != Some(form) {
+        if has_forms && peer.note_form(now, form) {
             out.event(key, EventKind::Checksum { peer: source, form });
         }
         peer.compare(now, &found, |what| out.event(key, EventKind::Mismatch { peer: source, what }));

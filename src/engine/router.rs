@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::election::{master_down_interval, skew_time};
-use super::handover::Handover;
+use super::handover::{Handover, Successor};
 use super::input::{Interface, RouterKey};
 use super::mute::Mute;
 use super::outbox::Outbox;
@@ -33,11 +33,11 @@ pub(super) struct VirtualRouter {
     /// The interface and source address in use; `None` while one of them is missing.
     pub local: Option<Local>,
     pub state: State,
-    /// Addresses kept after resigning; in Initialize and Backup only.
+    /// Addresses kept for the successor's sake; in Initialize and Backup only.
     pub handover: Option<Handover>,
     /// Learnt interval of the Master (version 3); the own one otherwise.
     pub master_adver_interval: Duration,
-    /// The other node it takes for the Master; `None` while Master itself.
+    /// The Master that was last accepted; `None` while it is Master itself.
     pub master: Option<MasterSnapshot>,
     pub peers: Peers,
     pub replay: Replay,
@@ -109,7 +109,7 @@ impl VirtualRouter {
         self.local = local.ok();
         if !self.is_started {
             if self.local.map(|local| local.interface) != before.map(|local| local.interface) {
-                self.release(None, out);
+                self.release(out);
             }
             return;
         }
@@ -134,6 +134,10 @@ impl VirtualRouter {
         if matches!(self.state, State::Master(_)) {
             self.resign(now, out);
         }
+        if let Some(handover) = &mut self.handover {
+            let bound = Handover::resign(now, self.params.advertisement_interval.as_duration()).release_at;
+            handover.release_at = handover.release_at.min(bound);
+        }
         self.enter(now, State::Initialize { fault: None }, Reason::Stopping, None, out);
     }
 
@@ -155,6 +159,9 @@ impl VirtualRouter {
             State::Backup(backup) => {
                 let moved = (backup.down_at + skew_after).as_nanos().saturating_sub(skew_before.as_nanos() as u64);
                 backup.down_at = Instant::from_nanos(moved);
+                if backup.origin == Origin::Outranked {
+                    self.keep_until(Instant::from_nanos(moved));
+                }
             }
             State::Master(_) => {
                 if let Some(priority) = better.filter(|&priority| priority > effective && effective < from) {
@@ -165,35 +172,43 @@ impl VirtualRouter {
     }
 
     /// Serves every deadline of this router that is due.
+    ///
+    /// A takeover comes before the end of a handover: who keeps its addresses as a candidate must not drop them to take
+    /// them again.
     pub fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        if matches!(&self.state, State::Backup(backup) if backup.down_at <= now) {
+            return self.backup_expires(now, out);
+        }
         if let Some(handover) = &mut self.handover {
             if handover.repeat_at.is_some_and(|at| at <= now) {
                 handover.repeat_at = None;
                 self.send_resignation(out);
             } else if handover.release_at <= now {
-                self.release(None, out);
+                self.release(out);
             }
         }
         match &self.state {
-            State::Initialize { .. } => {}
-            State::Backup(backup) if backup.down_at <= now => self.backup_expires(now, out),
-            State::Backup(_) => {}
+            State::Initialize { .. } | State::Backup(_) => {}
             State::Master(_) => self.master_expires(now, out),
         }
     }
 
     /// The kernel confirms addresses.
     pub fn confirm(&mut self, held: std::ops::Range<u16>, out: &mut Outbox) {
-        if let State::Master(master) = &mut self.state {
-            master.held_end = master.held_end.max(held.end);
+        if let State::Master(master) = &mut self.state
+            && !held.is_empty()
+        {
+            master.hold(held.clone());
             out.push(Output::Announce { router: self.key, vips: held });
         }
     }
 
     /// Takes in an advert that passed every check.
     pub fn hear(&mut self, now: Instant, heard: &Heard, out: &mut Outbox) {
-        if heard.priority.is_some() {
-            self.release(Some(heard.source), out);
+        let vips = self.params.vips.len();
+        if let (Some(priority), Some(handover)) = (heard.priority, &mut self.handover) {
+            let farewell = (priority > Priority::LOWEST).then_some(Priority::LOWEST);
+            handover.succeed(now, vips, Successor { address: heard.source, farewell });
         }
         match &self.state {
             State::Initialize { .. } => {}
@@ -235,13 +250,13 @@ impl VirtualRouter {
         }
     }
 
-    /// Returns the Master: itself with what it is worth at the moment, or who was last accepted.
+    /// Returns the Master it knows: itself as it is, or who was last accepted.
     fn known_master(&self) -> Option<MasterSnapshot> {
         match &self.state {
-            State::Initialize { .. } | State::Backup(_) => self.master,
             State::Master(_) => {
                 self.local.map(|local| MasterSnapshot { address: local.source, priority: self.effective })
             }
+            State::Initialize { .. } | State::Backup(_) => self.master,
         }
     }
 
@@ -260,14 +275,20 @@ impl VirtualRouter {
         self.send_advert(out);
         out.push(Output::AcquireVips { router: self.key });
         self.master = None;
-        let master = Master::begin(advert_at, now, &self.params.announce);
+        let predecessor = peer.filter(|_| matches!(reason, Reason::Resigned | Reason::Preempted { .. }));
+        let master = Master::begin(advert_at, now, &self.params.announce, predecessor);
         self.enter(now, State::Master(master), reason, peer, out);
     }
 
-    /// Takes the addresses away and says who made that possible.
-    pub(super) fn release(&mut self, peer: Option<IpAddr>, out: &mut Outbox) {
-        if self.handover.take().is_some() {
-            out.push(Output::ReleaseVips { router: self.key });
+    /// Ends a handover: takes the addresses away and lets the successor announce them once more.
+    fn release(&mut self, out: &mut Outbox) {
+        let Some(handover) = self.handover.take() else { return };
+        out.push(Output::ReleaseVips { router: self.key });
+        if let Some(Successor { address, farewell: Some(priority) }) = handover.successor {
+            self.send_to(priority, address, out);
+        }
+        if handover.is_resignation {
+            let peer = handover.successor.map(|successor| successor.address);
             out.event(self.key, EventKind::HandedOver { peer });
         }
     }
@@ -291,15 +312,25 @@ impl VirtualRouter {
     /// Sends priority 0 and keeps the addresses for the successor's sake.
     fn resign(&mut self, now: Instant, out: &mut Outbox) {
         self.send_resignation(out);
-        self.handover = Some(Handover::begin(now, self.params.advertisement_interval.as_duration()));
+        self.handover = Some(Handover::resign(now, self.params.advertisement_interval.as_duration()));
     }
 
-    /// Resigns in favour of a better peer, but waits its own skew like every other candidate.
+    /// Resigns in favour of a better peer, but waits its own skew like every other candidate: when nobody else is there
+    /// it simply stays Master.
     fn yield_to(&mut self, now: Instant, priority: Priority, out: &mut Outbox) {
         self.resign(now, out);
-        let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, now + self.skew_time()) };
+        let down_at = now + self.skew_time();
+        self.keep_until(down_at);
+        let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, down_at) };
         self.master = None;
         self.enter(now, State::Backup(backup), Reason::Outranked { priority }, None, out);
+    }
+
+    /// A candidate keeps its addresses at least until it may be Master again.
+    fn keep_until(&mut self, down_at: Instant) {
+        if let Some(handover) = self.handover.as_mut().filter(|handover| handover.successor.is_none()) {
+            handover.release_at = handover.release_at.max(down_at);
+        }
     }
 
     /// Takes part from here on: as Master when it owns the addresses, else as Backup for a full master-down interval.

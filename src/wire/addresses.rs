@@ -1,7 +1,7 @@
 //! The list of addresses of a message: borrowed from a received one, or prepared once for many.
 //!
-//! One stop before: `wire::advert`, or the engine with its configured VIPs. One stop after: the engine compares the two as
-//! bytes. 4 or 16 bytes an address, network byte order, one family, at most 255. RFC 9568 section 5.2.9.
+//! One stop before: `wire::advert`, or the engine with its configured VIPs. One stop after: the engine compares the two
+//! as bytes. 4 or 16 bytes an address, network byte order, one family, at most 255. RFC 9568 section 5.2.9.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,7 +19,11 @@ impl<'a> Addresses<'a> {
     /// Takes a list in wire form; `None` when it holds more than 255 addresses or a part of one.
     pub const fn new(family: Family, bytes: &'a [u8]) -> Option<Self> {
         let len = family.address_len();
-        if bytes.len() % len == 0 && bytes.len() / len <= MAX_COUNT { Some(Self { family, bytes }) } else { None }
+        if bytes.len().is_multiple_of(len) && bytes.len() / len <= MAX_COUNT {
+            Some(Self { family, bytes })
+        } else {
+            None
+        }
     }
 
     /// Returns the family of all of them.

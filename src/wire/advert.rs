@@ -9,7 +9,7 @@
 //! | 1 | VRID, 1 to 255 | same |
 //! | 2 | priority; 0: the Master resigns, 255: it owns the addresses | same |
 //! | 3 | count of addresses; 0 is tolerated | same; 0 is refused |
-//! | 4 | authentication type: 0, 1 (password), 2 (Authentication Header) | high nibble reserved, low nibble: top of the interval |
+//! | 4 | authentication type: 0, 1 (password), 2 (Authentication Header) | reserved (high nibble), interval (top) |
 //! | 5 | interval in seconds, 1 to 255 | rest of the interval in centiseconds, 1 to 4095 |
 //! | 6, 7 | checksum | checksum |
 //! | 8.. | count x 4 bytes | count x 4 or x 16 bytes |

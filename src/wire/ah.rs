@@ -12,9 +12,9 @@
 //! | 8..12 | sequence |
 //! | 12..24 | first 12 bytes of HMAC-MD5 |
 //!
-//! The digest covers IP header, this header with a digest of 0, and message. What routers may change counts as 0: type of
-//! service, flags, fragment offset, header checksum and, in a unicast packet, TTL. Keepalived leaves the TTL in when the
-//! packet goes to a group.
+//! The digest covers IP header, this header with a digest of 0, and message. What routers may change counts as 0: type
+//! of service, flags, fragment offset, header checksum and, in a unicast packet, TTL. Keepalived leaves the TTL in when
+//! the packet goes to a group.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -219,7 +219,7 @@ mod tests {
             assert!(is_good(&good, b"ahkey12") && !is_good(&good, b"ahkey13"));
             for bit in 0..good.len() * 8 {
                 let at = bit / 8;
-                // Version and lengths decide how the packet is cut, flags whether it is one, and the protocol whose it is.
+                // Version and lengths decide how the packet is cut, flags whether it is one, protocol whose it is.
                 if matches!(at, 0 | 2 | 3 | 6 | 7 | 9) {
                     continue;
                 }
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_and_options_may_be_there() {
+    fn do_not_fragment_flag_may_be_set() {
         let mut bytes = packet(GROUP);
         bytes[6] = 0x40;
         assert!(is_good(&bytes, b"ahkey12"));

@@ -1,6 +1,7 @@
 //! Secrets: the password of version 2, the key of the HMAC trailer, and the trailer itself.
 //!
-//! One stop before: `wire::advert` cuts message and trailer apart. One stop after: `engine::replay` judges the sequence.
+//! One stop before: `wire::advert` cuts message and trailer apart. One stop after: `engine::replay` judges the
+//! sequence.
 //! The trailer follows draft-cassen-vrrp-auth-hmac as Keepalived 2.4.2 and later speak it. 28 bytes behind the message:
 //!
 //! | byte | field |
@@ -14,8 +15,8 @@
 //! | 12..28 | digest |
 //!
 //! The digest covers 20 bytes of origin (4 or 6, version, VRID, 0, source address filled with zeros to 16 bytes), the
-//! message with a checksum of 0, and the trailer with a digest of 0. Destination and TTL are not covered: one signed message
-//! goes to every peer.
+//! message with a checksum of 0, and the trailer with a digest of 0. Destination and TTL are not covered: one signed
+//! message goes to every peer.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -167,7 +168,7 @@ impl Sequence {
         (self.0 >> 32) as u32
     }
 
-    /// Returns how many whole seconds this stamp is ahead of another one; negative: behind. Fractions are not looked at.
+    /// Returns how many whole seconds this stamp is ahead of another one; negative: behind. Fractions do not count.
     pub const fn seconds_ahead_of(self, other: Self) -> i32 {
         self.seconds().wrapping_sub(other.seconds()).cast_signed()
     }
@@ -302,8 +303,8 @@ mod tests {
 
     const SEQUENCE: Sequence = Sequence::from_bits(0x6800_0000_8000_0000);
 
-    /// Version, source, destination of the checksum, and the signed message of the published test vectors; the version 2 one
-    /// was computed with an independent program.
+    /// Version, source, destination of the checksum, and the signed message of published test vectors; the version 2
+    /// one was computed with an independent program.
     const VECTORS: [(Version, &str, &str, &str); 3] = [
         (
             Version::V3,

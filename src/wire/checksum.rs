@@ -52,8 +52,8 @@ impl Sum {
 
     /// Sums the pseudo-header of a message of `len` bytes.
     ///
-    /// **Shape:** source, destination, length, protocol 112. RFC 8200 section 8.1; the IPv4 one differs only in the width
-    /// of its length, which a sum does not show. Both addresses are expected to be of one family.
+    /// **Shape:** source, destination, length, protocol 112. RFC 8200 section 8.1; the IPv4 one differs only in the
+    /// width of its length, which a sum does not show. Both addresses are expected to be of one family.
     pub fn of_pseudo_header(source: IpAddr, destination: IpAddr, len: usize) -> Self {
         let len = len as u64;
         let words = (len >> 16) + (len & 0xffff) + u64::from(VRRP_PROTOCOL);

@@ -8,12 +8,14 @@
 //! | [`checksum`] | the sums over it |
 //! | [`ip`] | the IPv4 header a raw socket delivers |
 //! | [`auth`], [`ah`] | passwords, the HMAC trailer, the Authentication Header |
+//! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
 //!
 //! Parsing never panics and never allocates; what comes out is valid.
 
 pub mod addresses;
 pub mod advert;
 pub mod ah;
+pub mod announce;
 pub mod auth;
 pub mod checksum;
 pub mod field;

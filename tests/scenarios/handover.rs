@@ -9,7 +9,7 @@ use crate::simulator::MS;
 use crate::simulator::host::Power;
 use crate::simulator::spec::RouterSpec;
 use crate::simulator::world::Action;
-use crate::story::{DELAY, SECOND, Story, skew};
+use crate::story::{DELAY, OVERLAP, SECOND, Story, skew};
 
 #[test]
 fn stopping_master_keeps_its_addresses_until_the_successor_is_heard() {
@@ -21,12 +21,15 @@ fn stopping_master_keeps_its_addresses_until_the_successor_is_heard() {
     // The repeated resignation, 50 ms later, is the one the skew counts from.
     let took_over_at = at + 50 * MS + DELAY + skew(100, SECOND);
     assert_eq!(story.changes(1), [(took_over_at, StateName::Master, Reason::Resigned)]);
-    assert_eq!(story.released(0), [took_over_at + DELAY]);
+    assert_eq!(story.released(0), [took_over_at + DELAY + OVERLAP]);
     let resigned: Vec<_> = story.sent(0).into_iter().filter(|(_, priority)| *priority == 0).collect();
     assert_eq!(resigned, [(at, 0), (at + 50 * MS, 0)]);
     assert_eq!(story.longest_gap(), 0);
     let words = story.words(0);
-    assert_eq!(words[words.len() - 5..], ["change", "resign", "release", "handed over", "finished"]);
+    assert_eq!(words[words.len() - 6..], ["change", "resign", "release", "send", "handed over", "finished"]);
+    assert_eq!(story.sent(0).last(), Some(&(took_over_at + DELAY + OVERLAP, 1)), "the farewell");
+    let announced = story.announced(1).last().map(|(at, _)| *at);
+    assert_eq!(announced, Some(took_over_at + 2 * DELAY + OVERLAP), "once more, with nobody left to contradict");
     assert_eq!(story.world.hosts[0].power, Power::Off);
 }
 
@@ -121,7 +124,7 @@ fn lowered_priority_hands_over_to_the_best_one_without_a_gap() {
     assert_eq!(story.changes(0), [(at, StateName::Backup, outranked)]);
     let took_over_at = at + 50 * MS + DELAY + skew(150, SECOND);
     assert_eq!(story.changes(1), [(took_over_at, StateName::Master, Reason::Resigned)]);
-    assert_eq!(story.released(0), [took_over_at + DELAY]);
+    assert_eq!(story.released(0), [took_over_at + DELAY + OVERLAP]);
     assert_eq!((story.masters(), story.longest_gap()), (vec![1], 0));
 }
 

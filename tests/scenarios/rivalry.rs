@@ -8,7 +8,7 @@ use vrrpd::wire::field::{Priority, Version};
 use crate::simulator::MS;
 use crate::simulator::spec::RouterSpec;
 use crate::simulator::world::Action;
-use crate::story::{DELAY, SECOND, Story};
+use crate::story::{DELAY, OVERLAP, SECOND, Story};
 
 /// Two Masters of priorities 200 and 100 that do not hear each other; the first one's next advert is due after
 /// `first_in`, the other one's after `other_in`.
@@ -41,11 +41,12 @@ fn loser_that_hears_the_winner_first_sends_a_last_advert_and_the_winner_repairs(
     let gave_up_at = winner_due + DELAY;
     let reason = Reason::HigherPriority { priority: Priority::new(200).unwrap() };
     assert_eq!(story.changes(1), [(gave_up_at, StateName::Backup, reason)]);
-    assert_eq!(story.sent(1), [(gave_up_at, 100)], "the last one tells the winner that there was a rival");
-    assert_eq!(story.words(1), ["send", "release", "change"]);
+    let left_at = gave_up_at + OVERLAP;
+    assert_eq!(story.sent(1), [(left_at, 100)], "the farewell tells the winner that there was a rival");
+    assert_eq!(story.words(1), ["change", "release", "send"]);
     let announced: Vec<u64> = story.announced(0).into_iter().map(|(at, _)| at).collect();
-    assert_eq!(announced[..2], [gave_up_at + DELAY, gave_up_at + DELAY + SECOND], "at once and again after 1 s");
-    assert!(story.sent(0).contains(&(gave_up_at + DELAY, 200)), "RFC 9568 6.4.3: a losing advert is answered");
+    assert_eq!(announced[..2], [left_at + DELAY, left_at + DELAY + SECOND], "at once and again after 1 s");
+    assert!(story.sent(0).contains(&(left_at + DELAY, 200)), "RFC 9568 6.4.3: a losing advert is answered");
 }
 
 #[test]
@@ -56,9 +57,10 @@ fn winner_that_hears_the_loser_first_answers_at_once_and_repairs() {
     heal(&mut story);
     story.forget();
     let loser_due = if loser_due < story.now() { loser_due + SECOND } else { loser_due };
-    story.go(loser_due - story.now() + 2 * DELAY);
+    story.go(loser_due - story.now() + 2 * DELAY + OVERLAP);
     assert_eq!(story.sent(0)[0], (loser_due + DELAY, 200));
-    assert_eq!(story.released(1), [loser_due + 2 * DELAY], "a round trip after its own advert");
+    assert_eq!(story.transitions(1)[0].0, loser_due + 2 * DELAY, "a round trip after its own advert");
+    assert_eq!(story.released(1), [loser_due + 2 * DELAY + OVERLAP]);
     assert_eq!(story.announced(0)[0].0, loser_due + DELAY);
     assert!(story.events(0).iter().any(|(_, kind)| matches!(kind, EventKind::Rival { .. })));
 }

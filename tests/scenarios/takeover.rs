@@ -8,7 +8,7 @@ use vrrpd::wire::field::Version;
 use crate::simulator::MS;
 use crate::simulator::spec::RouterSpec;
 use crate::simulator::world::Action;
-use crate::story::{DELAY, SECOND, Story, WORKER, skew};
+use crate::story::{DELAY, OVERLAP, SECOND, Story, WORKER, skew};
 
 #[test]
 fn first_election_is_won_by_the_shortest_skew_after_three_intervals() {
@@ -89,10 +89,11 @@ fn owner_is_master_at_start_and_takes_the_addresses_back() {
     assert_eq!(story.masters(), [1]);
     let started_at = story.now();
     story.act(Action::Start(0));
-    story.go(DELAY);
+    story.go(SECOND);
     assert_eq!(story.changes(0), [(started_at, StateName::Master, Reason::Owner)]);
     assert_eq!(story.words(0)[..3], ["send", "acquire", "change"]);
-    assert_eq!(story.released(1), [started_at + DELAY]);
+    assert_eq!(story.transitions(1).last().map(|(at, _)| *at), Some(started_at + DELAY));
+    assert_eq!(story.released(1), [started_at + DELAY + OVERLAP]);
     assert_eq!(story.longest_rivalry(), DELAY);
 }
 

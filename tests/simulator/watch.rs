@@ -20,10 +20,13 @@ pub struct Watch {
     pub wants_vips: bool,
     /// VIPs before this index are confirmed since the last `AcquireVips`.
     confirmed_end: u16,
-    /// When the running handover began.
-    pub resigned_at: Option<u64>,
+    handover: Option<Handover>,
     /// Resignations sent before this handover.
     resignations_before: u64,
+    /// The last output was an advert that is no resignation.
+    has_just_sent: bool,
+    /// A handover ended in this turn: the farewell may follow.
+    may_say_farewell: bool,
     /// An advert left while not Master: `AcquireVips` is owed.
     owes_acquire: bool,
     /// The kernel confirmed addresses that the neighbours do not know of yet.
@@ -40,6 +43,16 @@ pub struct Watch {
     /// The snapshot after the last turn.
     pub last: Option<RouterSnapshot>,
     zero_heard_at: u64,
+}
+
+/// Addresses that are kept although the router is Master no longer.
+#[derive(Clone, Copy, Debug)]
+struct Handover {
+    began_at: u64,
+    /// It began with a resignation, and not because a better Master was heard.
+    is_resignation: bool,
+    /// When a successor was heard.
+    succeeded_at: Option<u64>,
 }
 
 /// Since when a Master has sent without an interruption, and its count of adverts before that.
@@ -66,8 +79,10 @@ impl Watch {
             reason: None,
             wants_vips: false,
             confirmed_end: 0,
-            resigned_at: None,
+            handover: None,
             resignations_before: 0,
+            has_just_sent: false,
+            may_say_farewell: false,
             owes_acquire: false,
             owes_announcement: false,
             owes_transition: None,
@@ -83,7 +98,7 @@ impl Watch {
 
     /// Takes note that the kernel confirmed VIPs.
     pub fn confirm(&mut self, end: u16) {
-        if self.wants_vips {
+        if self.wants_vips && end > 0 {
             self.confirmed_end = self.confirmed_end.max(end);
             self.owes_announcement = true;
         }
@@ -91,30 +106,36 @@ impl Watch {
 
     /// Checks one output of this router; `priority`: of the advert, if it is one.
     pub fn observe(&mut self, now: u64, output: &Output, priority: Option<u8>) -> Result<(), String> {
+        let had_just_sent = std::mem::take(&mut self.has_just_sent);
         match output {
             Output::Send(_) if priority == Some(0) => self.resignation(now),
             Output::Send(_) => {
-                self.advert_at = now;
-                self.owes_acquire = self.state != StateName::Master;
+                self.has_just_sent = true;
+                let is_farewell = std::mem::take(&mut self.may_say_farewell);
+                if !is_farewell {
+                    self.advert_at = now;
+                    self.owes_acquire = self.state != StateName::Master;
+                }
                 Ok(())
             }
             Output::AcquireVips { .. } => {
-                let is_double = self.wants_vips && self.resigned_at.is_none();
-                let was_owed = std::mem::take(&mut self.owes_acquire);
+                let is_double = self.wants_vips && self.handover.is_none();
+                self.owes_acquire = false;
+                self.advert_at = now;
                 self.wants_vips = true;
                 // A confirmation from before the addresses went away may still be on the channel: nothing tells them
                 // apart.
                 if !std::mem::take(&mut self.owes_announcement) {
                     self.confirmed_end = 0;
                 }
-                self.resigned_at = None;
+                self.handover = None;
                 self.owes_transition = Some(StateName::Master);
-                demand(was_owed, "addresses are wanted before the advert that says so")?;
+                demand(had_just_sent, "addresses are wanted before the advert that says so")?;
                 demand(!is_double, "addresses are wanted twice")
             }
             Output::ReleaseVips { .. } => {
                 let had = std::mem::replace(&mut self.wants_vips, false);
-                self.resigned_at = None;
+                self.may_say_farewell = self.handover.take().is_some();
                 if self.state == StateName::Master {
                     self.owes_transition = Some(StateName::Backup);
                 }
@@ -145,11 +166,14 @@ impl Watch {
 
     fn resignation(&mut self, now: u64) -> Result<(), String> {
         if self.state != StateName::Master {
-            return demand(self.resigned_at.is_some(), "a node resigns that is no Master");
+            let may = self.handover.is_some_and(|handover| handover.is_resignation && handover.succeeded_at.is_none());
+            return demand(may, "a node resigns that is no Master, or that has a successor");
         }
-        if self.resigned_at.replace(now).is_none() {
+        // One datagram for each peer; the first opens the handover.
+        if self.handover.is_none() {
             self.resignations_before = self.last.as_ref().map_or(0, |last| last.counters.priority_zero_sent);
         }
+        self.handover = Some(Handover { began_at: now, is_resignation: true, succeeded_at: None });
         self.owes_transition = Some(StateName::Init);
         Ok(())
     }
@@ -168,8 +192,11 @@ impl Watch {
             self.check_patience(now, transition)?;
         }
         if from == StateName::Master {
-            demand(owed.is_some(), "Master no longer, without a resignation or a release")?;
-            demand(!self.wants_vips || self.resigned_at.is_some(), "Master no longer, but addresses are wanted")?;
+            let is_outdone = matches!(reason, Reason::HigherPriority { .. } | Reason::HigherAddress);
+            demand(owed.is_some() || is_outdone, "Master no longer, without a resignation or a release")?;
+            if is_outdone {
+                self.handover = Some(Handover { began_at: now, is_resignation: false, succeeded_at: Some(now) });
+            }
         }
         Ok(())
     }
@@ -197,6 +224,11 @@ impl Watch {
         demand(!(is_forbidden && is_preempting), "a Backup that never preempts preempted")
     }
 
+    /// Returns when the running handover began with a resignation.
+    pub fn resigned_at(&self) -> Option<u64> {
+        self.handover.filter(|handover| handover.is_resignation).map(|handover| handover.began_at)
+    }
+
     /// Checks what holds between two turns. `timeout`: of the node.
     pub fn settle(&mut self, now: u64, after: RouterSnapshot, timeout: Option<u64>) -> Result<(), String> {
         let is_master = after.state == StateName::Master;
@@ -212,13 +244,8 @@ impl Watch {
             let own = after.master.map(|master| master.priority);
             demand(own == Some(after.effective_priority), "a Master does not show itself as the Master")?;
         }
-        if self.wants_vips && !is_master {
-            let bound = (self.interval + 100_000_000).min(5_000_000_000);
-            let is_over = self.resigned_at.is_none_or(|at| now >= at + bound);
-            demand(!is_over, "addresses are kept for longer than a handover may take")?;
-            let resignations = after.counters.priority_zero_sent - self.resignations_before;
-            demand(resignations <= 2, "more than two resignations in one handover")?;
-        }
+        self.may_say_farewell = false;
+        self.check_handover(now, &after)?;
         let known = self.last.as_ref().and_then(|last| last.master).map(|master| master.address);
         let resigns = |peer: &PeerSnapshot| {
             let is_from_now = peer.last_heard_at.is_some_and(|at| at.as_nanos() == now);
@@ -234,6 +261,32 @@ impl Watch {
         self.check_rate(now, &after)?;
         self.last = Some(after);
         Ok(())
+    }
+
+    /// Addresses are kept only while they are handed over, and not for longer than that may take.
+    fn check_handover(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        if !self.wants_vips || after.state == StateName::Master {
+            return Ok(());
+        }
+        let Some(handover) = &mut self.handover else { return Err("addresses are kept without a handover".into()) };
+        let is_successor = |peer: &PeerSnapshot| {
+            peer.priority > Some(0)
+                && peer.last_heard_at.is_some_and(|at| at.as_nanos() == now && now > handover.began_at)
+        };
+        if after.peers.iter().any(is_successor) {
+            handover.succeeded_at.get_or_insert(now);
+        }
+        let overlap = OVERLAP + OVERLAP_PER_VIP * after.params.vips.len() as u64;
+        // A candidate waits its skew at most, which is less than an interval, or a second in version 2; one that is told
+        // to stop has the usual time from there on.
+        let bound = (self.interval + GRACE).min(LONGEST);
+        let skew = if after.params.version == Version::V2 { 1_000_000_000 } else { self.interval };
+        let is_candidate = after.state == StateName::Backup;
+        let alone = if is_candidate { handover.began_at + bound.max(skew) } else { after.since.as_nanos() + bound };
+        let until = handover.succeeded_at.map_or(alone, |at| alone.min(at + overlap));
+        demand(now < until, "addresses are kept for longer than a handover may take")?;
+        let resignations = after.counters.priority_zero_sent - self.resignations_before;
+        demand(!handover.is_resignation || resignations <= 2, "more than two resignations in one handover")
     }
 
     /// A Master sends at least one advert in each interval, and lateness does not add up.
@@ -281,3 +334,9 @@ impl Watch {
 fn demand(holds: bool, otherwise: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise.into()) }
 }
+
+/// How long a handover takes at most: without a successor, and after the successor was heard.
+const GRACE: u64 = 100_000_000;
+const LONGEST: u64 = 5_000_000_000;
+const OVERLAP: u64 = 10_000_000;
+const OVERLAP_PER_VIP: u64 = 100_000;

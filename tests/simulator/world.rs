@@ -295,7 +295,7 @@ impl World {
     }
 
     fn is_first_resignation(&self, from: usize, router: usize) -> bool {
-        let began_at = self.hosts[from].watches.get(router).and_then(|watch| watch.resigned_at);
+        let began_at = self.hosts[from].watches.get(router).and_then(|watch| watch.resigned_at());
         self.segment.drops_first_resignation && began_at == Some(self.now)
     }
 

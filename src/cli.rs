@@ -1,0 +1,310 @@
+//! The command line: what can be asked, and who answers.
+//!
+//! Parses arguments and hands each command to its room; decides nothing itself. One stop before: `main`; one stop after:
+//! `check` and `manual` here, `daemon`, `control` and `demo` for the rest.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+
+use crate::config;
+use crate::control::render;
+use crate::daemon::{self, logging};
+use crate::demo;
+
+mod check;
+mod manual;
+
+/// Parses the arguments of this process, does what they say and returns its exit code.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command),
+        Err(error) => {
+            // A closed standard output or error leaves nobody to tell.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Good }.into()
+        }
+    }
+}
+
+/// Exit codes, as sysexits.h numbers them; the small ones are answers of `vrrpd status`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Good = 0,
+    /// `status`: an instance is in FAULT or has a rival.
+    Fault = 1,
+    /// `status`: the daemon is not running.
+    NotRunning = 3,
+    /// The command line is wrong.
+    Usage = 64,
+    /// What is asked for is not there.
+    Unavailable = 69,
+    /// Our own mistake, or something the system should not refuse.
+    Software = 70,
+    /// The caller may not.
+    Permission = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// VRRP floating-IP high availability for Linux.
+#[derive(Parser, Debug)]
+#[command(
+    name = "vrrpd",
+    version,
+    about = "VRRP floating-IP high availability for Linux",
+    long_about = "Moves virtual addresses between the nodes of a cluster: the nodes elect a master by VRRP \
+                  (RFC 9568, RFC 3768), and the master holds the addresses.",
+    after_long_help = EXAMPLES,
+    max_term_width = 80,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked of `vrrpd`.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the daemon in the foreground.
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Check configuration files; silent when all is well.
+    #[command(
+        long_about = "Check configuration files; silent when all is well.\n\n\
+                      Each problem is one line on standard error, FILE:LINE:COL: error|warning: text. \
+                      All problems are found in one go. Only what the files prove is told: that an interface \
+                      or address is missing on this host is none of their mistakes.",
+        after_long_help = CHECK_EXAMPLES
+    )]
+    Check(CheckArgs),
+    /// Show who is master, why, and since when.
+    #[command(after_long_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// Show a cluster at work in network namespaces of this machine.
+    #[command(after_long_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// Print the completions of a shell.
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell to print them for.
+        shell: Shell,
+    },
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man {
+        /// The directory to write them to; made when missing.
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+}
+
+/// Arguments of `vrrpd run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Configuration file [default: /etc/vrrpd/vrrpd.toml, else
+    /// /etc/keepalived/keepalived.conf if only that exists]
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Language of the file [default: keepalived for a name ending in .conf,
+    /// else toml]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<FormatName>,
+    /// Directory of socket, state and lock [default: `runtime_dir` of the
+    /// configuration, else /run/vrrpd]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub runtime_dir: Option<PathBuf>,
+    /// Where and how to log [default: journald under systemd, else text]
+    #[arg(long, value_name = "LOG")]
+    pub log: Option<LogFormat>,
+    /// End when the process that started this one ends.
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+}
+
+impl From<RunArgs> for daemon::Options {
+    fn from(args: RunArgs) -> Self {
+        Self {
+            config: args.config,
+            format: args.format.map(Into::into),
+            runtime_dir: args.runtime_dir,
+            log: args.log.map(Into::into),
+            exits_with_parent: args.exit_with_parent,
+        }
+    }
+}
+
+/// Arguments of `vrrpd check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Files to check, - for standard input [default: the file that run would
+    /// read]
+    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub paths: Vec<PathBuf>,
+    /// Language of the files [default: keepalived for a name ending in .conf,
+    /// else toml]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<FormatName>,
+    /// Print the problems as one JSON object on standard output [default: as
+    /// lines on standard error]
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `vrrpd status`.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// The instance to show [default: all]
+    #[arg(value_name = "INSTANCE")]
+    pub instance: Option<String>,
+    /// Print JSON [default: a table]
+    #[arg(long)]
+    pub json: bool,
+    /// Directory of the daemon's socket [default: /run/vrrpd]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub runtime_dir: Option<PathBuf>,
+}
+
+/// Arguments of `vrrpd demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {}
+
+/// The language of a configuration file, as it is named on the command line.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FormatName {
+    /// vrrpd's own TOML
+    Toml,
+    /// keepalived.conf
+    Keepalived,
+}
+
+impl From<FormatName> for config::Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Toml => Self::Toml,
+            FormatName::Keepalived => Self::Keepalived,
+        }
+    }
+}
+
+impl From<LogFormat> for logging::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+            LogFormat::Journald => Self::Journald,
+        }
+    }
+}
+
+/// Where log lines go and how they look.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// Lines of text on standard error
+    Text,
+    /// Lines of JSON on standard error
+    Json,
+    /// Fields to the system's journal
+    Journald,
+}
+
+/// Hands a command to its room.
+fn dispatch(command: Command) -> ExitCode {
+    match command {
+        Command::Run(args) => daemon::run(&args.into()),
+        Command::Check(args) => check::run(&args).into(),
+        Command::Status(args) => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            render::run_status(&runtime_dir, args.json, args.instance.as_deref())
+        }
+        Command::Demo(DemoArgs {}) => demo::run(),
+        Command::Completions { shell } => manual::print_completions(shell, &mut Cli::command()).into(),
+        Command::Man { directory } => manual::write_pages(&directory, Cli::command()).into(),
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vrrpd check                        Check the configuration of this host
+  vrrpd run --config ./pair.toml     Run the daemon with another one
+  vrrpd status                       Who is master, and why
+
+Exit codes:
+  0 done, 64 wrong command line, 69 not available, 70 failed, 77 not permitted,
+  78 wrong configuration
+
+Files:
+  /etc/vrrpd/vrrpd.toml              The configuration
+  /run/vrrpd                         Socket, state and lock
+";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  vrrpd run                          As the systemd unit does
+  vrrpd run --config pair.toml --runtime-dir /tmp/lb1 --log text
+                                     In a terminal, beside another daemon
+
+Signals:
+  HUP   read the configuration again
+  TERM  hand the addresses over and end; INT does the same
+  USR1  write the status to the log
+";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  vrrpd check                        The file that run would read
+  vrrpd check conf/*.toml            Several files
+  ./make-config | vrrpd check -      Standard input
+  vrrpd check --json new.toml        For programs
+
+Exit codes:
+  0 usable (warnings are no errors), 64 wrong command line,
+  78 an error in a file, or a file that cannot be read
+";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  vrrpd status                       All instances
+  vrrpd status web                   One instance
+  vrrpd status --json                For programs
+
+Exit codes:
+  0 running and no instance in FAULT, 1 an instance in FAULT or with a rival,
+  3 the daemon is not running
+";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  vrrpd demo                         Needs root, changes nothing outside its
+                                     own network namespaces
+";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  vrrpd completions bash > /usr/share/bash-completion/completions/vrrpd
+  vrrpd completions zsh > /usr/local/share/zsh/site-functions/_vrrpd
+  vrrpd completions fish > /etc/fish/completions/vrrpd.fish
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,79 @@
+//! `vrrpd check`: what is wrong with these files?
+//!
+//! One stop before: the command line; one stop after: `config`, which finds it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{CheckArgs, Exit};
+use crate::config::{self, Format, Problem, Severity};
+
+/// Checks every file and prints what is wrong.
+pub fn run(args: &CheckArgs) -> Exit {
+    let default = [config::default_path()];
+    let paths: &[PathBuf] = if args.paths.is_empty() { &default } else { &args.paths };
+    let format = args.format.map(Format::from);
+    let problems: Vec<Problem> = paths.iter().flat_map(|path| check(path, format)).collect();
+    let printed = if args.json { print_json(&problems) } else { print_lines(&problems) };
+    if problems.iter().any(|problem| problem.severity() == Severity::Error) {
+        return Exit::Config;
+    }
+    // A reader that went away has seen enough; any other failure has lost warnings.
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Software,
+        Err(_) | Ok(()) => Exit::Good,
+    }
+}
+
+/// Returns what is wrong with one file, in its order.
+fn check(path: &Path, format: Option<Format>) -> Vec<Problem> {
+    let loaded = if path == Path::new("-") {
+        config::load_from("-", io::stdin().lock(), format.unwrap_or(Format::Toml))
+    } else {
+        config::load(path, format)
+    };
+    match loaded {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems.0,
+    }
+}
+
+fn print_lines(problems: &[Problem]) -> io::Result<()> {
+    let mut lines = String::new();
+    for problem in problems {
+        lines.push_str(&problem.to_string());
+        lines.push('\n');
+    }
+    io::stderr().lock().write_all(lines.as_bytes())
+}
+
+fn print_json(problems: &[Problem]) -> io::Result<()> {
+    let problems = problems.iter().map(|problem| ProblemObject {
+        file: &problem.file,
+        line: problem.line,
+        column: problem.column,
+        severity: problem.severity().to_string(),
+        text: problem.text(),
+    });
+    let mut text = serde_json::to_string(&CheckObject { schema: 1, problems: problems.collect() })?;
+    text.push('\n');
+    io::stdout().lock().write_all(text.as_bytes())
+}
+
+/// What `--json` prints; keys may be added, none renamed.
+#[derive(Serialize)]
+struct CheckObject<'a> {
+    schema: u32,
+    problems: Vec<ProblemObject<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProblemObject<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    severity: String,
+    text: String,
+}

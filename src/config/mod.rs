@@ -1,0 +1,108 @@
+//! A file of an operator to typed parameters of the engine.
+//!
+//! ```text
+//! source (text) -> schema (written names) -> resolve (defaults, ranges) -> Config -> for_this_host -> NodeParams
+//! ```
+//! All that is wrong is found in one go and told with file, line and column. Nothing here asks the system for more than
+//! the file: an interface or address that is missing on this host is no mistake of the file.
+
+mod address;
+mod cross;
+mod duration;
+mod error;
+mod placement;
+mod problem;
+mod resolve;
+mod schema;
+mod seats;
+mod sense;
+mod source;
+mod suggest;
+mod table;
+#[cfg(test)]
+mod tests;
+mod vips;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use duration::DurationError;
+pub use error::{
+    AddressError, ConfigError, ConflictError, Doubt, KeyError, KeyHint, OptionError, SeatsError, ValueError, VipError,
+};
+pub use placement::{Config, DaemonSettings, LocalHost, Unplaced};
+pub use problem::{Finding, Problem, Problems, Severity};
+pub use resolve::DEFAULT_RUNTIME_DIR;
+pub use source::ReadError;
+
+use problem::Report;
+use source::Source;
+
+/// The language of a configuration file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Ours.
+    Toml,
+    /// That of keepalived.conf.
+    Keepalived,
+}
+
+impl Format {
+    /// Returns the language by the file's name: `.conf` is keepalived.conf, everything else TOML.
+    pub fn of(path: &Path) -> Self {
+        if path.extension().is_some_and(|extension| extension == "conf") { Self::Keepalived } else { Self::Toml }
+    }
+}
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration of all nodes.
+    pub config: Config,
+    /// What should be looked at, in the order of the file; no errors among them.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks a file.
+///
+/// `format`: `None` goes by the name. **Errors:** everything that is wrong with it, warnings included.
+pub fn load(path: &Path, format: Option<Format>) -> Result<Loaded, Problems> {
+    let name = path.display().to_string();
+    match Source::read(path) {
+        Ok(source) => check(&source, format.unwrap_or_else(|| Format::of(path))),
+        Err(error) => Err(Problems(vec![Problem::of_file(name, error.into())])),
+    }
+}
+
+/// Reads and checks an open file, such as standard input; `name` stands before the line numbers. See [`load`].
+pub fn load_from(name: &str, reader: impl Read, format: Format) -> Result<Loaded, Problems> {
+    match Source::read_from(name, reader) {
+        Ok(source) => check(&source, format),
+        Err(error) => Err(Problems(vec![Problem::of_file(name, error.into())])),
+    }
+}
+
+/// Returns the file that is read when none is named: our own, or keepalived.conf if only that exists.
+pub fn default_path() -> PathBuf {
+    let (ours, theirs) = (Path::new("/etc/vrrpd/vrrpd.toml"), Path::new("/etc/keepalived/keepalived.conf"));
+    if !ours.exists() && theirs.exists() { theirs.to_owned() } else { ours.to_owned() }
+}
+
+fn check(source: &Source, format: Format) -> Result<Loaded, Problems> {
+    match format {
+        Format::Toml => {}
+        Format::Keepalived => {
+            return Err(Problems(vec![Problem::of_file(source.name(), ConfigError::KeepalivedFormat)]));
+        }
+    }
+    let mut report = Report::new(source);
+    let config = schema::parse(source, &mut report).and_then(|document| {
+        let file = schema::file(document.get_ref(), &mut report);
+        resolve::resolve(&file, &mut report)
+    });
+    let problems = report.into_problems();
+    match config {
+        Some(config) => Ok(Loaded { config, warnings: problems }),
+        None => Err(Problems(problems)),
+    }
+}

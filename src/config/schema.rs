@@ -1,0 +1,382 @@
+//! Every name that can be written in the TOML file, and the type of what stands behind it.
+//!
+//! Knows names and types; refuses unknown names, and knows those that a later version will have. Neither defaults nor
+//! ranges are here. One stop before: `table`; one stop after: `resolve`.
+
+use toml::de::{DeTable, DeValue};
+
+use super::error::ConfigError;
+use super::problem::Report;
+use super::source::{Place, Source, Written};
+use super::table::{Fields, Key, Value, in_file_order, integer, list, place_of, string, wrong_type};
+
+/// The file as written.
+pub(super) struct File<'t> {
+    /// `[daemon]`.
+    pub daemon: Daemon<'t>,
+    /// `[instance.NAME]`, in the order of the file.
+    pub instances: Vec<Instance<'t>>,
+}
+
+/// `[daemon]` as written.
+pub(super) struct Daemon<'t> {
+    /// `node`.
+    pub node: Key<&'t str>,
+    /// `runtime_dir`.
+    pub runtime_dir: Key<&'t str>,
+    /// `control_group`.
+    pub control_group: Key<&'t str>,
+}
+
+/// `[instance.NAME]` as written.
+pub(super) struct Instance<'t> {
+    /// NAME.
+    pub name: Written<&'t str>,
+    /// `interface`.
+    pub interface: Key<&'t str>,
+    /// `virtual_router_id`.
+    pub vrid: Key<i64>,
+    /// `version`.
+    pub version: Key<i64>,
+    /// `advert_interval`.
+    pub advert_interval: Key<&'t str>,
+    /// `addresses`; an unusable entry makes the list [`Key::Wrong`] only when it is no list.
+    pub addresses: Key<Items<Address<'t>>>,
+    /// `preempt`.
+    pub preempt: Key<&'t str>,
+    /// `checksum`.
+    pub checksum: Key<&'t str>,
+    /// `strict`.
+    pub strict: Key<bool>,
+    /// `announce_repeats`.
+    pub announce_repeats: Key<Items<Written<&'t str>>>,
+    /// `announce_refresh`.
+    pub announce_refresh: Key<&'t str>,
+    /// `min_ttl`.
+    pub min_ttl: Key<i64>,
+    /// `multicast`.
+    pub multicast: Key<Multicast<'t>>,
+    /// `[[instance.NAME.node]]`.
+    pub nodes: Key<Items<Node<'t>>>,
+    /// `source`.
+    pub source: Key<&'t str>,
+    /// `priority`.
+    pub priority: Key<i64>,
+    /// `peers`.
+    pub peers: Key<Items<Peer<'t>>>,
+}
+
+/// The usable entries of a list.
+pub(super) struct Items<T> {
+    /// In written order.
+    pub items: Vec<T>,
+    /// False when an entry was reported: the list as a whole says nothing then.
+    pub is_complete: bool,
+}
+
+/// An entry of `addresses`: a string, or a table with options.
+pub(super) struct Address<'t> {
+    /// Address with or without a prefix length.
+    pub address: Written<&'t str>,
+    /// `interface`.
+    pub interface: Key<&'t str>,
+    /// `advertise`.
+    pub advertise: Key<bool>,
+    /// `label`.
+    pub label: Key<&'t str>,
+    /// `broadcast`.
+    pub broadcast: Key<&'t str>,
+    /// `scope`.
+    pub scope: Key<Scope<'t>>,
+}
+
+/// `scope` of an address.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'t> {
+    /// A word.
+    Word(&'t str),
+    /// A number.
+    Number(i64),
+}
+
+/// `multicast`.
+#[derive(Clone, Copy)]
+pub(super) enum Multicast<'t> {
+    /// `true`: the group of the protocol; `false`: none.
+    Said(bool),
+    /// Another group.
+    Group(&'t str),
+}
+
+/// `[[instance.NAME.node]]` as written.
+pub(super) struct Node<'t> {
+    /// Where the table begins.
+    pub place: Place,
+    /// `name`.
+    pub name: Key<&'t str>,
+    /// `address`.
+    pub address: Key<&'t str>,
+    /// `priority`.
+    pub priority: Key<i64>,
+}
+
+/// An entry of `peers`: a string, or a table with options.
+pub(super) struct Peer<'t> {
+    /// `address`.
+    pub address: Written<&'t str>,
+    /// `min_ttl`.
+    pub min_ttl: Key<i64>,
+    /// `priority`.
+    pub priority: Key<i64>,
+}
+
+/// Parses the text; `None` when it is not TOML, every reason reported.
+pub(super) fn parse<'t>(source: &'t Source, report: &mut Report<'_>) -> Option<toml::Spanned<DeTable<'t>>> {
+    let (table, errors) = DeTable::parse_recoverable(source.text());
+    for error in &errors {
+        let place = Place(error.span().map_or(0, |span| span.start));
+        report.error(place, ConfigError::Syntax(error.message().replace('\n', " ")));
+    }
+    errors.is_empty().then_some(table)
+}
+
+/// Reads the whole file; reports every key that is unknown or of another type.
+pub(super) fn file<'t>(document: &'t DeTable<'t>, report: &mut Report<'_>) -> File<'t> {
+    let mut fields = Fields::new("the top level of the file", Place(0), document);
+    let daemon = match fields.value("daemon") {
+        Some((_, value)) => match value.get_ref() {
+            DeValue::Table(table) => daemon(Fields::new("[daemon]", place_of(value), table), report),
+            _ => {
+                wrong_type::<()>("daemon", "a table, written [daemon]", value, report);
+                Daemon::absent()
+            }
+        },
+        None => Daemon::absent(),
+    };
+    let mut instances = Vec::new();
+    if let Some((_, value)) = fields.value("instance") {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                instances.extend(in_file_order(table).into_iter().filter_map(|(name, value)| match value.get_ref() {
+                    DeValue::Table(table) => Some(instance(name, place_of(value), table, report)),
+                    _ => wrong_type("instance", "tables, written [instance.NAME]", value, report),
+                }));
+            }
+            _ => wrong_type("instance", "tables with a name, written [instance.NAME]", value, report).unwrap_or(()),
+        }
+    }
+    fields.later("check", "health checks", report);
+    fields.later("group", "groups of instances that move together", report);
+    fields.later("hook", "hooks", report);
+    fields.finish(KEEPALIVED, report);
+    File { daemon, instances }
+}
+
+impl Daemon<'_> {
+    /// Returns what a file without `[daemon]` says.
+    fn absent() -> Self {
+        Self { node: Key::Absent, runtime_dir: Key::Absent, control_group: Key::Absent }
+    }
+}
+
+fn daemon<'t>(mut fields: Fields<'t>, report: &mut Report<'_>) -> Daemon<'t> {
+    let daemon = Daemon {
+        node: fields.string("node", "a name such as \"lb1\"", report),
+        runtime_dir: fields.string("runtime_dir", "a path such as \"/run/vrrpd\"", report),
+        control_group: fields.string("control_group", "the name of a group such as \"vrrpd\"", report),
+    };
+    fields.later("metrics", "metrics for Prometheus", report);
+    fields.later("vip_lease", "addresses that expire", report);
+    fields.finish(KEEPALIVED, report);
+    daemon
+}
+
+fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, report: &mut Report<'_>) -> Instance<'t> {
+    let title = format!("[instance.{}]", super::error::excerpt(name.value));
+    let mut fields = Fields::new(title.clone(), place, table);
+    let instance = Instance {
+        name,
+        interface: fields.required("interface", "interface = \"eth0\"", report, |value, report| {
+            string("interface", "the name of an interface such as \"eth0\"", value, report)
+        }),
+        vrid: fields.required("virtual_router_id", "virtual_router_id = 51", report, |value, report| {
+            integer("virtual_router_id", "a number from 1 to 255", value, report)
+        }),
+        version: fields.integer("version", "2 or 3", report),
+        advert_interval: fields.string("advert_interval", "a string with a unit such as \"1s\"", report),
+        addresses: fields.required("addresses", "addresses = [\"10.0.0.30\"]", report, |value, report| {
+            items("addresses", "a list such as [\"10.0.0.30\"]", value, report, address)
+        }),
+        preempt: fields.string("preempt", "\"always\", \"never\" or a delay such as \"after 30s\"", report),
+        checksum: fields.string("checksum", "a word such as \"auto\"", report),
+        strict: fields.boolean("strict", report),
+        announce_repeats: fields.read("announce_repeats", |value| {
+            items("announce_repeats", "a list such as [\"1s\", \"5s\"]", value, report, |value, report| {
+                string("announce_repeats", "strings with a unit such as \"1s\"", value, report)
+            })
+        }),
+        announce_refresh: fields.string("announce_refresh", "\"off\" or a string with a unit such as \"60s\"", report),
+        min_ttl: fields.integer("min_ttl", TTL, report),
+        multicast: fields.read("multicast", |value| multicast(value, report)),
+        nodes: fields.read("node", |value| nodes(&title, value, report)),
+        source: fields.string("source", "this node's address such as \"10.0.0.20\"", report),
+        priority: fields.integer("priority", PRIORITY, report),
+        peers: fields.read("peers", |value| items("peers", "a list such as [\"10.0.0.21\"]", value, report, peer)),
+    };
+    for &(key, what) in LATER {
+        fields.later(key, what, report);
+    }
+    fields.finish(KEEPALIVED, report);
+    instance
+}
+
+fn address<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Address<'t>> {
+    const EXPECTED: &str = "addresses such as \"10.0.0.30/24\", or tables such as { address = \"10.0.0.30\", ... }";
+    let place = place_of(value);
+    match value.get_ref() {
+        DeValue::String(text) => Some(Address {
+            address: Written { value: text, place },
+            interface: Key::Absent,
+            advertise: Key::Absent,
+            label: Key::Absent,
+            broadcast: Key::Absent,
+            scope: Key::Absent,
+        }),
+        DeValue::Table(table) => {
+            let mut fields = Fields::new("an entry of `addresses`", place, table);
+            let address = fields.required("address", "address = \"10.0.0.30\"", report, |value, report| {
+                string("address", "an address such as \"10.0.0.30/24\"", value, report)
+            });
+            let interface = fields.string("interface", "the name of an interface such as \"eth0\"", report);
+            let advertise = fields.boolean("advertise", report);
+            let label = fields.string("label", "a label such as \"eth0:vip\"", report);
+            let broadcast = fields.string("broadcast", "an IPv4 address such as \"10.0.0.255\"", report);
+            let scope = fields.read("scope", |value| scope(value, report));
+            fields.finish(KEEPALIVED_ADDRESS, report);
+            let address = *address.here()?;
+            Some(Address { address, interface, advertise, label, broadcast, scope })
+        }
+        _ => wrong_type("addresses", EXPECTED, value, report),
+    }
+}
+
+fn scope<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Scope<'t>>> {
+    const EXPECTED: &str = "\"global\", \"site\", \"link\", \"host\" or a number from 0 to 254";
+    let place = place_of(value);
+    match value.get_ref() {
+        DeValue::String(word) => Some(Written { value: Scope::Word(word), place }),
+        _ => integer("scope", EXPECTED, value, report)
+            .map(|number| Written { value: Scope::Number(number.value), place }),
+    }
+}
+
+fn multicast<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Multicast<'t>>> {
+    let place = place_of(value);
+    match value.get_ref() {
+        DeValue::Boolean(said) => Some(Written { value: Multicast::Said(*said), place }),
+        DeValue::String(group) => Some(Written { value: Multicast::Group(group), place }),
+        _ => wrong_type("multicast", "true or a group such as \"224.0.0.18\"", value, report),
+    }
+}
+
+fn nodes<'t>(title: &str, value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Items<Node<'t>>>> {
+    let title = format!("[{title}]").replace("]]", ".node]]");
+    items("node", "tables, written [[instance.NAME.node]]", value, report, |value, report| {
+        let DeValue::Table(table) = value.get_ref() else {
+            return wrong_type("node", "tables, written [[instance.NAME.node]]", value, report);
+        };
+        let place = place_of(value);
+        let mut fields = Fields::new(title.clone(), place, table);
+        let node = Node {
+            place,
+            name: fields.string("name", "a name such as \"lb1\"", report),
+            address: fields.required("address", "address = \"10.0.0.20\"", report, |value, report| {
+                string("address", "the node's address such as \"10.0.0.20\"", value, report)
+            }),
+            priority: fields.integer("priority", PRIORITY, report),
+        };
+        fields.finish(KEEPALIVED, report);
+        Some(node)
+    })
+}
+
+fn peer<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Peer<'t>> {
+    const EXPECTED: &str =
+        "addresses such as \"10.0.0.21\", or tables such as { address = \"10.0.0.21\", min_ttl = 255 }";
+    let place = place_of(value);
+    match value.get_ref() {
+        DeValue::String(text) => {
+            Some(Peer { address: Written { value: text, place }, min_ttl: Key::Absent, priority: Key::Absent })
+        }
+        DeValue::Table(table) => {
+            let mut fields = Fields::new("an entry of `peers`", place, table);
+            let address = fields.required("address", "address = \"10.0.0.21\"", report, |value, report| {
+                string("address", "the peer's address such as \"10.0.0.21\"", value, report)
+            });
+            let min_ttl = fields.integer("min_ttl", TTL, report);
+            let priority = fields.integer("priority", PRIORITY, report);
+            fields.finish(KEEPALIVED, report);
+            Some(Peer { address: *address.here()?, min_ttl, priority })
+        }
+        _ => wrong_type("peers", EXPECTED, value, report),
+    }
+}
+
+/// Reads each entry of a list; keeps the usable ones.
+fn items<'t, T>(
+    key: &'static str,
+    expected: &'static str,
+    value: &'t Value<'t>,
+    report: &mut Report<'_>,
+    mut read: impl FnMut(&'t Value<'t>, &mut Report<'_>) -> Option<T>,
+) -> Option<Written<Items<T>>> {
+    let values = list(key, expected, value, report)?;
+    let items: Vec<T> = values.iter().filter_map(|value| read(value, report)).collect();
+    let is_complete = items.len() == values.len();
+    Some(Written { value: Items { items, is_complete }, place: place_of(value) })
+}
+
+const PRIORITY: &str = "a number from 1 to 255";
+const TTL: &str = "a number from 1 to 255";
+
+/// Keys of an instance that are documented and not built yet.
+const LATER: &[(&str, &str)] = &[
+    ("checks", "health checks"),
+    ("notify", "a hook"),
+    ("notify_master", "a hook"),
+    ("notify_backup", "a hook"),
+    ("notify_fault", "a hook"),
+    ("notify_stop", "a hook"),
+    ("auth", "authentication"),
+    ("vip_lease", "addresses that expire"),
+    ("on_conflict", "what to do about a foreign owner of an address"),
+];
+
+/// Names of keepalived.conf, and what they are here.
+const KEEPALIVED: &[(&str, &str)] = &[
+    ("advert_int", "`advert_interval = \"1s\"`"),
+    ("auth_pass", "`auth`, which comes with a later version"),
+    ("auth_type", "`auth`, which comes with a later version"),
+    ("authentication", "`auth`, which comes with a later version"),
+    ("garp_master_delay", "`announce_repeats = [\"5s\"]`"),
+    ("garp_master_refresh", "`announce_refresh = \"60s\"`"),
+    ("global_defs", "the table [daemon]"),
+    ("mcast_src_ip", "`source`"),
+    ("nopreempt", "`preempt = \"never\"`"),
+    ("preempt_delay", "`preempt = \"after 30s\"`"),
+    ("router_id", "`node` in [daemon]"),
+    ("state", "`priority`, which alone decides who is master"),
+    ("track_script", "`checks`, which comes with a later version"),
+    ("unicast_peer", "`peers` or a [[instance.NAME.node]] list"),
+    ("unicast_src_ip", "`source` or a [[instance.NAME.node]] list"),
+    ("virtual_ipaddress", "`addresses`"),
+    ("virtual_ipaddress_excluded", "an entry of `addresses` with `advertise = false`"),
+    ("vrrp_instance", "a table [instance.NAME]"),
+    ("vrrp_script", "a table [check.NAME], which comes with a later version"),
+    ("vrrp_strict", "`strict = true`"),
+    ("vrrp_sync_group", "a table [group.NAME], which comes with a later version"),
+    ("vrrp_version", "`version`"),
+];
+
+/// Names of keepalived.conf in an address, and what they are here.
+const KEEPALIVED_ADDRESS: &[(&str, &str)] = &[("brd", "`broadcast`"), ("dev", "`interface`")];

@@ -1,0 +1,341 @@
+//! Who takes part in an instance, and how they reach each other.
+//!
+//! Either a list of all nodes, from which each host picks its seat later (`placement`), or the one seat of this host.
+//! One stop before: `schema`; one stop after: `resolve`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::address;
+use super::error::{AddressError, Doubt, SeatsError, ValueError, excerpt};
+use super::placement::{Node, unicast_to_others};
+use super::problem::Report;
+use super::resolve::{group_of, min_ttl, name, priority};
+use super::schema::{self, Multicast};
+use super::source::{Place, Written};
+use crate::engine::params::{PeerParams, Transport};
+use crate::wire::field::{Family, Priority};
+
+/// The seats of an instance, as far as they are right.
+pub(super) struct Seats {
+    /// The nodes of the list, or this host alone.
+    pub members: Vec<Member>,
+    /// Family of the node addresses; `None` when there are none.
+    pub family: Option<Family>,
+    /// False when the addresses are of both, which was reported.
+    pub has_one_family: bool,
+    is_list: bool,
+    peers: Vec<Written<PeerParams>>,
+    /// Multicast was said; with a group of its own or not.
+    multicast: Option<Written<Option<IpAddr>>>,
+    min_ttl: Option<u8>,
+}
+
+/// One node.
+pub(super) struct Member {
+    /// Its table, or the instance's.
+    pub place: Place,
+    /// Its name in the list.
+    pub name: Option<Written<String>>,
+    /// Its address.
+    pub address: Option<IpAddr>,
+    /// Where that is written.
+    pub address_place: Place,
+    /// Its priority.
+    pub priority: Option<Priority>,
+    /// Where that is written, or the table.
+    pub priority_place: Place,
+}
+
+/// Checks nodes, peers and multicast group of an instance.
+pub(super) fn resolve(written: &schema::Instance<'_>, strict: Option<bool>, report: &mut Report<'_>) -> Seats {
+    let multicast = multicast(written, report);
+    let ttl = lowest_ttl(written, multicast.is_some(), strict, report);
+    let is_list = written.nodes.is_written();
+    let members = if is_list { listed(written, report) } else { vec![own(written, report)] };
+    let peers = if is_list { Vec::new() } else { peers(written, ttl, strict, report) };
+    let mut seats =
+        Seats { members, family: None, has_one_family: true, is_list, peers, multicast, min_ttl: ttl.flatten() };
+    seats.find_family(report);
+    check_destination(written, &seats, report);
+    seats.check_twice(report);
+    seats.check_priorities(report);
+    seats
+}
+
+impl Seats {
+    /// Says whether adverts go to a group.
+    pub fn is_multicast(&self) -> bool {
+        self.multicast.is_some()
+    }
+
+    /// Returns how the seat `at` reaches the others. `family`: of the adverts.
+    pub fn transport(&self, at: usize, family: Family) -> Transport {
+        match &self.multicast {
+            Some(group) => Transport::Multicast { group: group.value.unwrap_or(group_of(family)) },
+            None if self.is_list => unicast_to_others(&self.nodes(), at, self.min_ttl),
+            None => Transport::Unicast { peers: self.peers.iter().map(|peer| peer.value.clone()).collect() },
+        }
+    }
+
+    /// Returns the node list; empty when the file holds this host's seat alone.
+    pub fn into_nodes(self) -> Vec<Node> {
+        if self.is_list { self.nodes() } else { Vec::new() }
+    }
+
+    /// Returns every address whose node's priority is known.
+    pub fn addresses_with_priority(&self) -> impl Iterator<Item = (IpAddr, Priority)> + '_ {
+        self.parties().filter_map(|party| Some((party.address?, party.priority?)))
+    }
+
+    /// Reports a group or a source that does not fit multicast of this family.
+    pub fn check_group(&self, family: Option<Family>, report: &mut Report<'_>) {
+        let (Some(group), Some(family)) = (&self.multicast, family) else { return };
+        if group.value.is_some_and(|address| Family::of(&address) != family) {
+            report.error(group.place, SeatsError::GroupOfOtherFamily { family });
+        }
+        for member in &self.members {
+            if let Some(address) = member.address
+                && address.is_ipv6()
+                && !address::is_link_local(&address)
+            {
+                report.error(member.address_place, SeatsError::MulticastSourceNotLinkLocal { address });
+            }
+        }
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        let node = |member: &Member| {
+            let name = member.name.as_ref().map(|name| name.value.clone());
+            Some(Node { name, address: member.address?, priority: member.priority? })
+        };
+        self.members.iter().filter_map(node).collect()
+    }
+
+    /// Finds the family of the node addresses and reports those of the other one.
+    fn find_family(&mut self, report: &mut Report<'_>) {
+        let members = self.members.iter().filter_map(|member| Some((member.address?, member.address_place)));
+        let peers = self.peers.iter().map(|peer| (peer.value.address, peer.place));
+        for (address, place) in members.chain(peers) {
+            match self.family {
+                None => self.family = Some(Family::of(&address)),
+                Some(family) if family == Family::of(&address) => {}
+                Some(family) => {
+                    self.has_one_family = false;
+                    report.error(place, SeatsError::MixedFamilies { address, family });
+                }
+            }
+        }
+        if self.family.is_none() {
+            self.family = self.multicast.and_then(|group| group.value).map(|group| Family::of(&group));
+        }
+    }
+
+    /// Reports names and addresses that are there twice.
+    fn check_twice(&self, report: &mut Report<'_>) {
+        let mut names: BTreeMap<&str, Place> = BTreeMap::new();
+        let mut addresses: BTreeMap<IpAddr, Place> = BTreeMap::new();
+        for member in &self.members {
+            if let Some(name) = &member.name
+                && let Some(first) = names.insert(&name.value, name.place)
+            {
+                let what = format!("the name {:?}", name.value);
+                report.error(name.place, SeatsError::Twice { what, first_line: report.line(first) });
+            }
+            if let Some(address) = member.address
+                && let Some(first) = addresses.insert(address, member.address_place)
+            {
+                let what = address.to_string();
+                report.error(member.address_place, SeatsError::Twice { what, first_line: report.line(first) });
+            }
+        }
+        for peer in &self.peers {
+            let address = peer.value.address;
+            match addresses.insert(address, peer.place) {
+                None => {}
+                Some(_) if self.members.iter().any(|member| member.address == Some(address)) => {
+                    report.error(peer.place, SeatsError::PeerIsSource);
+                }
+                Some(first) => {
+                    let first_line = report.line(first);
+                    report.error(peer.place, SeatsError::Twice { what: address.to_string(), first_line });
+                }
+            }
+        }
+    }
+
+    /// Reports two owners, and warns of two nodes with one priority.
+    fn check_priorities(&self, report: &mut Report<'_>) {
+        let mut seen: BTreeMap<Priority, Party> = BTreeMap::new();
+        for party in self.parties() {
+            let Some(priority) = party.priority else { continue };
+            let Some(first) = seen.get(&priority) else {
+                seen.insert(priority, party);
+                continue;
+            };
+            let first_line = report.line(first.place);
+            if priority.is_owner() {
+                report.error(party.place, SeatsError::TwoOwners { first_line });
+            } else if let (Some(address), Some(other)) = (party.address, first.address) {
+                let (first, winner) = (first.shown.clone(), address.max(other));
+                report.warn(party.place, Doubt::EqualPriorities { first, first_line, priority, winner });
+            }
+        }
+    }
+
+    /// Returns members and peers alike.
+    fn parties(&self) -> impl Iterator<Item = Party> + '_ {
+        let members = self.members.iter().map(|member| {
+            let address = member.address.map_or_else(|| "this node".to_owned(), |address| address.to_string());
+            let shown = member.name.as_ref().map_or(address, |name| format!("{:?}", name.value));
+            Party { shown, place: member.priority_place, address: member.address, priority: member.priority }
+        });
+        let peers = self.peers.iter().map(|peer| Party {
+            shown: peer.value.address.to_string(),
+            place: peer.place,
+            address: Some(peer.value.address),
+            priority: peer.value.priority,
+        });
+        members.chain(peers)
+    }
+}
+
+/// A node or a peer, for comparing.
+struct Party {
+    shown: String,
+    place: Place,
+    address: Option<IpAddr>,
+    priority: Option<Priority>,
+}
+
+fn multicast(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Option<Written<Option<IpAddr>>> {
+    let multicast = written.multicast.here()?;
+    match multicast.value {
+        Multicast::Said(false) => None,
+        Multicast::Said(true) => Some(Written { value: None, place: multicast.place }),
+        Multicast::Group(text) => {
+            let group = address::group(text);
+            if let Err(error) = group {
+                let found = excerpt(text);
+                report.error(multicast.place, ValueError::Address { key: "multicast", found, error });
+            }
+            Some(Written { value: group.ok(), place: multicast.place })
+        }
+    }
+}
+
+/// Reads `min_ttl` of the instance; `None` outside for what was reported.
+fn lowest_ttl(
+    written: &schema::Instance<'_>,
+    is_multicast: bool,
+    strict: Option<bool>,
+    report: &mut Report<'_>,
+) -> Option<Option<u8>> {
+    let ttl = min_ttl(&written.min_ttl, report)?;
+    if let Some(key) = written.min_ttl.here() {
+        if is_multicast {
+            report.error(key.place, SeatsError::MinTtlOfMulticast);
+        } else if strict == Some(true) && ttl.is_some_and(|ttl| ttl < u8::MAX) {
+            report.error(key.place, SeatsError::MinTtlBelowStrict);
+        }
+    }
+    Some(ttl.or((strict == Some(true)).then_some(u8::MAX)))
+}
+
+fn listed(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Vec<Member> {
+    for (key, place) in [
+        ("source", written.source.here().map(|key| key.place)),
+        ("priority", written.priority.here().map(|key| key.place)),
+        ("peers", written.peers.here().map(|key| key.place)),
+    ] {
+        if let Some(place) = place {
+            report.error(place, SeatsError::NodesAndOwnKey { key });
+        }
+    }
+    let Some(nodes) = written.nodes.here() else { return Vec::new() };
+    let member = |node: &schema::Node<'_>, report: &mut Report<'_>| Member {
+        place: node.place,
+        name: node
+            .name
+            .here()
+            .and_then(|written| Some(Written { value: name("name", written, report)?, place: written.place })),
+        address: node.address.here().and_then(|written| host("address", written, report)),
+        address_place: node.address.here().map_or(node.place, |written| written.place),
+        priority: priority(&node.priority, report),
+        priority_place: node.priority.here().map_or(node.place, |written| written.place),
+    };
+    nodes.value.items.iter().map(|node| member(node, report)).collect()
+}
+
+fn own(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Member {
+    let place = written.name.place;
+    Member {
+        place,
+        name: None,
+        address: written.source.here().and_then(|source| host("source", source, report)),
+        address_place: written.source.here().map_or(place, |source| source.place),
+        priority: priority(&written.priority, report),
+        priority_place: written.priority.here().map_or(place, |priority| priority.place),
+    }
+}
+
+fn peers(
+    written: &schema::Instance<'_>,
+    ttl: Option<Option<u8>>,
+    strict: Option<bool>,
+    report: &mut Report<'_>,
+) -> Vec<Written<PeerParams>> {
+    let Some(list) = written.peers.here() else { return Vec::new() };
+    let peer = |peer: &schema::Peer<'_>, report: &mut Report<'_>| {
+        let address = host("peers", &peer.address, report);
+        let own_ttl = min_ttl(&peer.min_ttl, report)?;
+        if let (Some(key), Some(true)) = (peer.min_ttl.here(), strict)
+            && own_ttl.is_some_and(|ttl| ttl < u8::MAX)
+        {
+            report.error(key.place, SeatsError::MinTtlBelowStrict);
+        }
+        let priority = match peer.priority.is_written() {
+            true => Some(priority(&peer.priority, report)?),
+            false => None,
+        };
+        let value = PeerParams { address: address?, priority, min_ttl: own_ttl.or(ttl.flatten()) };
+        Some(Written { value, place: peer.address.place })
+    };
+    list.value.items.iter().filter_map(|entry| peer(entry, report)).collect()
+}
+
+fn host(key: &'static str, written: &Written<&str>, report: &mut Report<'_>) -> Option<IpAddr> {
+    let parsed: Result<IpAddr, AddressError> = address::host(written.value);
+    if let Err(error) = parsed {
+        report.error(written.place, ValueError::Address { key, found: excerpt(written.value), error });
+    }
+    parsed.ok()
+}
+
+/// Reports an instance whose adverts would reach nobody, or too many.
+fn check_destination(written: &schema::Instance<'_>, seats: &Seats, report: &mut Report<'_>) {
+    let is_said = written.multicast.here().is_some_and(|multicast| !matches!(multicast.value, Multicast::Said(false)));
+    // An unusable `multicast` was reported and may have meant either.
+    let is_unclear = written.multicast.is_written() && written.multicast.here().is_none();
+    match (written.nodes.here(), written.peers.here()) {
+        (Some(nodes), _) => {
+            let is_lonely = nodes.value.is_complete && nodes.value.items.len() < 2;
+            if is_lonely && !is_said && !is_unclear {
+                let place = seats.members.first().map_or(nodes.place, |member| member.place);
+                report.error(place, SeatsError::LonelyNode);
+            }
+        }
+        (None, Some(peers)) if is_said => report.error(peers.place, SeatsError::PeersAndMulticast),
+        (None, Some(peers)) => {
+            if peers.value.is_complete && peers.value.items.is_empty() && !is_unclear {
+                report.error(peers.place, SeatsError::NoDestination);
+            }
+        }
+        (None, None) => {
+            let is_clear = !written.nodes.is_written() && !written.peers.is_written() && !is_unclear;
+            if is_clear && !is_said {
+                report.error(written.name.place, SeatsError::NoDestination);
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The command line's side of the control socket: one request, one reply, never waits for ever.
+//!
+//! One stop before: `cli`. One stop after: `control::render`.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::message::{Command, Refusal, SCHEMA};
+use super::socket_path;
+use super::status::Status;
+
+/// How long each step of a request may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest reply in bytes: the status of 4080 routers has about 6 MB.
+const MAX_REPLY: u64 = 256 << 20;
+
+/// A status as it came and as values.
+#[derive(Clone, Debug)]
+pub struct StatusReply {
+    /// The line without its newline, with keys that this version may not know.
+    pub json: String,
+    /// What this version knows of it.
+    pub status: Status,
+}
+
+/// Asks the daemon of a runtime directory for its status.
+///
+/// Blocks for at most a few seconds. **Errors:** see [`ClientError`].
+pub fn status(runtime_dir: &Path) -> Result<StatusReply, ClientError> {
+    status_within(runtime_dir, PATIENCE)
+}
+
+/// As [`status`], with another patience for each step.
+pub(super) fn status_within(runtime_dir: &Path, patience: Duration) -> Result<StatusReply, ClientError> {
+    let path = socket_path(runtime_dir);
+    let stream = connect(&path, patience)?;
+    let json =
+        exchange(stream, Command::Status).map_err(|source| ClientError::Broken { path: path.clone(), source })?;
+    let status = decode(&json, &path)?;
+    Ok(StatusReply { json, status })
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nobody listens.
+    NotRunning {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The user may not open the socket.
+    Denied {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The daemon did not answer, or not in time.
+    Broken {
+        /// On which socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The daemon speaks another version.
+    Schema(u32),
+    /// The reply is not understood.
+    Malformed(String),
+    /// The daemon answered no.
+    Refused(String),
+}
+
+impl ClientError {
+    /// Returns the exit code for the command line: 3 not running, 77 permission, 69 else.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotRunning { .. } => 3,
+            Self::Denied { .. } => 77,
+            Self::Broken { .. } | Self::Schema(_) | Self::Malformed(_) | Self::Refused(_) => 69,
+        }
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning { path } => write!(f, "not running: nobody listens on {}", path.display()),
+            Self::Denied { path } => {
+                write!(f, "permission denied on {}: be root or a member of its group", path.display())
+            }
+            Self::Broken { path, source } if is_timeout(source) => {
+                write!(f, "daemon does not answer on {} in time", path.display())
+            }
+            Self::Broken { path, source } => write!(f, "no reply on {}: {source}", path.display()),
+            Self::Schema(number) => {
+                write!(f, "daemon speaks schema {number}, expected {SCHEMA}: use the vrrpd that is running")
+            }
+            Self::Malformed(why) => write!(f, "reply is not understood: {why}"),
+            Self::Refused(why) => write!(f, "daemon refuses: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Broken { source, .. } => Some(source),
+            Self::NotRunning { .. } | Self::Denied { .. } | Self::Schema(_) | Self::Malformed(_) | Self::Refused(_) => {
+                None
+            }
+        }
+    }
+}
+
+/// Connects without waiting for a daemon that accepts nobody.
+fn connect(path: &Path, patience: Duration) -> Result<UnixStream, ClientError> {
+    let connected = || -> io::Result<UnixStream> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.connect_timeout(&SockAddr::unix(path)?, patience)?;
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))?;
+        Ok(UnixStream::from(OwnedFd::from(socket)))
+    };
+    connected().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning { path: path.to_owned() },
+        io::ErrorKind::PermissionDenied => ClientError::Denied { path: path.to_owned() },
+        _ => ClientError::Broken { path: path.to_owned(), source },
+    })
+}
+
+fn exchange(stream: UnixStream, command: Command) -> io::Result<String> {
+    match (&stream).write_all(command.to_line().as_bytes()) {
+        // A daemon that turns a client away closes at once; what it said can still be read.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_REPLY)).read_line(&mut line)?;
+    if line.pop() == Some('\n') { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+fn decode(json: &str, path: &Path) -> Result<Status, ClientError> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: u32,
+    }
+    let malformed = |error: serde_json::Error| ClientError::Malformed(format!("{error} on {}", path.display()));
+    if let Ok(refusal) = serde_json::from_str::<Refusal>(json) {
+        return Err(ClientError::Refused(refusal.error));
+    }
+    let head: Head = serde_json::from_str(json).map_err(malformed)?;
+    if head.schema != SCHEMA {
+        return Err(ClientError::Schema(head.schema));
+    }
+    serde_json::from_str(json).map_err(malformed)
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,167 @@
+//! Requests and replies of the control socket: one JSON object a line, versioned.
+//!
+//! One stop before: the socket. One stop after: `control::server` in the daemon, `control::client` in the command line.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::status::Status;
+
+/// The version of the messages. A change that an old reader would misunderstand gets another number.
+pub const SCHEMA: u32 = 1;
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The whole state; changes nothing.
+    Status,
+}
+
+impl Command {
+    /// Reads one request line, without its newline.
+    ///
+    /// **Errors:** all the client's fault. A key that is not known is refused: a command with an option that this
+    /// version does not know must not be carried out without it.
+    pub fn parse(line: &[u8]) -> Result<Self, RequestError> {
+        let request: Request =
+            serde_json::from_slice(line).map_err(|error| RequestError::Malformed(error.to_string()))?;
+        if request.schema != SCHEMA {
+            return Err(RequestError::Schema(request.schema));
+        }
+        if let Some(key) = request.rest.keys().next() {
+            return Err(RequestError::UnknownKey(key.clone()));
+        }
+        match request.command.as_str() {
+            "status" => Ok(Self::Status),
+            _ => Err(RequestError::UnknownCommand(request.command)),
+        }
+    }
+
+    /// Returns the request line, newline included.
+    pub fn to_line(self) -> String {
+        let command = match self {
+            Self::Status => "status",
+        };
+        format!("{{\"schema\":{SCHEMA},\"command\":\"{command}\"}}\n")
+    }
+
+    /// Says whether only root may ask for it.
+    pub const fn is_change(self) -> bool {
+        match self {
+            Self::Status => false,
+        }
+    }
+}
+
+/// A request as it is written.
+#[derive(Deserialize)]
+struct Request {
+    schema: u32,
+    command: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// Why a request line was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestError {
+    /// Not an object with `schema` and `command`.
+    Malformed(String),
+    /// Another version.
+    Schema(u32),
+    /// A command that this version does not have.
+    UnknownCommand(String),
+    /// A key that this version does not have.
+    UnknownKey(String),
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) => write!(f, "request is not understood: {why}"),
+            Self::Schema(number) => write!(f, "request has schema {number}, expected {SCHEMA}"),
+            Self::UnknownCommand(command) => write!(f, "unknown command {command:?}, expected \"status\""),
+            Self::UnknownKey(key) => write!(f, "unknown key {key:?} in request, expected \"schema\" and \"command\""),
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// What a client is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// The whole state.
+    Status(Box<Status>),
+    /// Nothing but the reason.
+    Refusal(Refusal),
+}
+
+impl Reply {
+    /// Makes a refusal.
+    pub fn refusal(why: impl Into<String>) -> Self {
+        Self::Refusal(Refusal { schema: SCHEMA, error: why.into() })
+    }
+
+    /// Returns the reply line, newline included.
+    pub fn to_line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).unwrap_or_else(|error| {
+            // All keys are strings and nothing here can fail to be written; a reader still gets a line if that changes.
+            format!("{{\"schema\":{SCHEMA},\"error\":{:?}}}", error.to_string()).into_bytes()
+        });
+        line.push(b'\n');
+        line
+    }
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// For a person.
+    pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::samples;
+
+    #[test]
+    fn a_request_survives_the_way_to_the_daemon() {
+        let line = Command::Status.to_line();
+        assert_eq!(line, "{\"schema\":1,\"command\":\"status\"}\n");
+        assert_eq!(Command::parse(line.trim_end().as_bytes()), Ok(Command::Status));
+    }
+
+    #[test]
+    fn refused_requests_say_what_was_expected() {
+        for (line, why) in [
+            (r#"{"schema":2,"command":"status"}"#, "request has schema 2, expected 1"),
+            (r#"{"schema":1,"command":"explode"}"#, r#"unknown command "explode", expected "status""#),
+            (
+                r#"{"schema":1,"command":"status","force":true}"#,
+                r#"unknown key "force" in request, expected "schema" and "command""#,
+            ),
+        ] {
+            assert_eq!(Command::parse(line.as_bytes()).unwrap_err().to_string(), why);
+        }
+        for line in ["", "status", "[]", "{}", r#"{"schema":1}"#, "{\"schema\":1,\"command\":\"status\"} x", "\u{0}"] {
+            assert!(matches!(Command::parse(line.as_bytes()), Err(RequestError::Malformed(_))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_status_reply_is_the_golden_one() {
+        let reply = Reply::Status(Box::new(samples::pair()));
+        let text = serde_json::to_string_pretty(&reply).unwrap() + "\n";
+        assert_eq!(text, include_str!("../../tests/cli/status.json"));
+        let line = reply.to_line();
+        assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1, "one reply is one line");
+        assert_eq!(serde_json::from_slice::<Status>(&line).unwrap(), samples::pair());
+    }
+}

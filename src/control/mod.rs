@@ -1,0 +1,30 @@
+//! The control socket: what a running daemon tells and how a person reads it. No decisions about addresses.
+//!
+//! | file | does |
+//! |---|---|
+//! | [`message`] | requests and replies as values |
+//! | [`status`] | the status reply from engine snapshots |
+//! | [`lock`] | one daemon per runtime directory |
+//! | [`server`] | the daemon's side of the socket |
+//! | [`client`] | the command line's side |
+//! | [`render`] | the text of `vrrpd status` |
+//! | [`rfc3339`] | points in time as text |
+//!
+//! One stop before: `engine::snapshot`. One stop after: `cli`.
+
+use std::path::{Path, PathBuf};
+
+pub mod client;
+pub mod lock;
+pub mod message;
+pub mod render;
+pub mod rfc3339;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod server;
+pub mod status;
+
+/// Returns where the control socket of a runtime directory is.
+pub fn socket_path(runtime_dir: &Path) -> PathBuf {
+    runtime_dir.join("vrrpd.sock")
+}

@@ -1,0 +1,445 @@
+//! The text of `vrrpd status`: what a person must know first, then the rest.
+//!
+//! One stop before: `control::client`. One stop after: the terminal.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::client;
+use super::status::{AddressStatus, InstanceStatus, PeerStatus, State, Status};
+
+/// Carries out `vrrpd status`: prints the state of the daemon of `runtime_dir`, or of one `instance`, as text or JSON.
+///
+/// Exit code: 0 running and no instance in FAULT; 1 some in FAULT; 3 not running; 64 no such instance; 69 no sensible
+/// reply; 77 permission.
+pub fn run_status(runtime_dir: &Path, json: bool, instance: Option<&str>) -> ExitCode {
+    let mut reply = match client::status(runtime_dir) {
+        Ok(reply) => reply,
+        Err(error) => {
+            eprintln!("vrrpd: {error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    if let Some(name) = instance {
+        if !reply.status.instances.iter().any(|instance| instance.name == name) {
+            eprintln!("vrrpd: no instance {name:?}, expected {}", names(&reply.status));
+            return ExitCode::from(64);
+        }
+        reply.status.instances.retain(|instance| instance.name == name);
+        reply.status.transitions.retain(|transition| transition.instance == name);
+        reply.json = serde_json::to_string(&reply.status).unwrap_or(reply.json);
+    }
+    let text = if json { reply.json + "\n" } else { text(&reply.status, instance.is_some(), Paint::for_stdout()) };
+    // A reader that went away, such as `head`, has what it wanted.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::from(exit_code(&reply.status))
+}
+
+/// Returns 1 when some instance is in FAULT, else 0.
+pub fn exit_code(status: &Status) -> u8 {
+    u8::from(status.instances.iter().any(|instance| instance.state == State::Fault))
+}
+
+/// Whether states are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    /// Terminal colours.
+    Coloured,
+    /// None.
+    Plain,
+}
+
+impl Paint {
+    /// Coloured on a terminal, unless `NO_COLOR` is set or the terminal is a dumb one.
+    pub fn for_stdout() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if io::stdout().is_terminal() && !unwanted { Self::Coloured } else { Self::Plain }
+    }
+
+    /// Returns the state, padded to `width` before it is coloured.
+    fn state(self, state: State, width: usize) -> String {
+        let colour = match state {
+            State::Master => "32",
+            State::Backup => "36",
+            State::Fault => "1;31",
+            State::Init => "33",
+        };
+        self.wrap(colour, &format!("{state:<width$}"))
+    }
+
+    fn problem(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    fn wrap(self, colour: &str, text: &str) -> String {
+        match self {
+            Self::Coloured => format!("\x1b[{colour}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+}
+
+/// Returns the state of a daemon for a person: a summary, what is wrong, then a block for each instance or, when there
+/// are many, a row.
+///
+/// `all_addresses`: list every address of every instance; else those of an instance with many are counted.
+pub fn text(status: &Status, all_addresses: bool, paint: Paint) -> String {
+    let mut out = format!("{}: {}, up {}\n", clean(&status.node), summary(status, paint), length(status.uptime_ms));
+    let problems: Vec<String> = status.instances.iter().flat_map(problems).collect();
+    for problem in problems.iter().take(MAX_PROBLEMS) {
+        let _ = writeln!(out, "{}", paint.problem(&format!("! {problem}")));
+    }
+    if problems.len() > MAX_PROBLEMS {
+        let _ = writeln!(out, "! and {} more", problems.len() - MAX_PROBLEMS);
+    }
+    if status.instances.len() > MAX_BLOCKS {
+        out.push('\n');
+        table(&mut out, &status.instances, paint);
+    } else {
+        for instance in &status.instances {
+            out.push('\n');
+            block(&mut out, instance, all_addresses, paint);
+        }
+    }
+    out
+}
+
+/// Returns how many instances are in which state, the worst first: `1 FAULT, 2 MASTER`.
+fn summary(status: &Status, paint: Paint) -> String {
+    let counted = [State::Fault, State::Init, State::Master, State::Backup].into_iter().filter_map(|state| {
+        let count = status.instances.iter().filter(|instance| instance.state == state).count();
+        (count > 0).then(|| format!("{count} {}", paint.state(state, 0)))
+    });
+    let counted: Vec<String> = counted.collect();
+    if counted.is_empty() { "no instances".to_owned() } else { counted.join(", ") }
+}
+
+/// Returns what somebody may have to act on.
+fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
+    let name = clean(&instance.name);
+    let mut found = Vec::new();
+    if instance.state == State::Fault {
+        found.push(format!("{name}: FAULT, {}", clean(&instance.reason)));
+    }
+    let wrong: Vec<&AddressStatus> = instance.addresses.iter().filter(|address| is_wrong(instance, address)).collect();
+    if let Some(first) = wrong.first() {
+        let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
+        let what = if first.present { "present" } else { "missing" };
+        found.push(format!("{name}: {}, but {}{more} {what}", instance.state, first.address));
+    }
+    found.extend(differences(instance).into_iter().map(|differs| format!("{name}: {}", clean(&differs))));
+    found.into_iter()
+}
+
+/// Says whether the kernel and the state contradict each other.
+fn is_wrong(instance: &InstanceStatus, address: &AddressStatus) -> bool {
+    (instance.state == State::Master) != address.present
+}
+
+fn table(out: &mut String, instances: &[InstanceStatus], paint: Paint) {
+    let rows: Vec<[String; 5]> = instances.iter().map(row).collect();
+    let head = ["INSTANCE", "FOR", "VIPS", "MASTER", "WHY"];
+    let mut widths = head.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let [name, age, addresses, master, _] = widths;
+    let [h_name, h_age, h_addresses, h_master, h_why] = head;
+    let _ = writeln!(
+        out,
+        "{h_name:<name$}  {:<6}  {h_age:<age$}  {h_addresses:<addresses$}  {h_master:<master$}  {h_why}",
+        "STATE"
+    );
+    for (instance, [c_name, c_age, c_addresses, c_master, c_why]) in instances.iter().zip(rows) {
+        let state = paint.state(instance.state, 6);
+        let _ = writeln!(
+            out,
+            "{c_name:<name$}  {state}  {c_age:<age$}  {c_addresses:<addresses$}  {c_master:<master$}  {c_why}"
+        );
+    }
+}
+
+fn row(instance: &InstanceStatus) -> [String; 5] {
+    let present = instance.addresses.iter().filter(|address| address.present).count();
+    let master = match (&instance.master, instance.state) {
+        (_, State::Master) => "this node".to_owned(),
+        (Some(master), _) => master.address.to_string(),
+        (None, _) => "-".to_owned(),
+    };
+    [
+        cut(&clean(&instance.name), MAX_NAME),
+        length(instance.in_state_ms),
+        format!("{present}/{}", instance.addresses.len()),
+        master,
+        clean(&instance.reason),
+    ]
+}
+
+fn block(out: &mut String, instance: &InstanceStatus, all_addresses: bool, paint: Paint) {
+    let _ = writeln!(
+        out,
+        "{}  {} for {}, since {}",
+        clean(&instance.name),
+        paint.state(instance.state, 0),
+        length(instance.in_state_ms),
+        instance.since
+    );
+    let _ = writeln!(out, "  why        {}", clean(&instance.reason));
+    let _ = writeln!(out, "  priority   {}", priority(instance));
+    let _ = writeln!(out, "  master     {}", master(instance));
+    for (place, line) in addresses(instance, all_addresses, paint).iter().enumerate() {
+        let _ = writeln!(out, "  {:<9}  {line}", if place == 0 { "addresses" } else { "" });
+    }
+    for (place, peer) in instance.peers.iter().enumerate() {
+        let _ = writeln!(out, "  {:<9}  {}", if place == 0 { "peers" } else { "" }, heard(peer));
+    }
+}
+
+fn priority(instance: &InstanceStatus) -> String {
+    if instance.effective_priority == instance.priority {
+        instance.priority.to_string()
+    } else {
+        format!("{}, configured {}", instance.effective_priority, instance.priority)
+    }
+}
+
+fn master(instance: &InstanceStatus) -> String {
+    match (&instance.master, instance.state) {
+        (_, State::Master) => "this node".to_owned(),
+        (Some(master), _) => format!("{}, priority {}", master.address, master.priority),
+        (None, _) => "not known".to_owned(),
+    }
+}
+
+/// Returns a line for each address, or for the first few and those that contradict the state.
+fn addresses(instance: &InstanceStatus, all: bool, paint: Paint) -> Vec<String> {
+    let shown = |(place, address): &(usize, &AddressStatus)| {
+        all || instance.addresses.len() <= MAX_ADDRESSES || *place < MAX_ADDRESSES || is_wrong(instance, address)
+    };
+    let listed: Vec<&AddressStatus> =
+        instance.addresses.iter().enumerate().filter(shown).map(|(_, address)| address).take(MAX_LISTED).collect();
+    let listed = if all { instance.addresses.iter().collect() } else { listed };
+    let mut lines: Vec<String> = listed
+        .iter()
+        .map(|address| {
+            let presence = match (address.present, is_wrong(instance, address)) {
+                (true, false) => "present".to_owned(),
+                (false, false) => "not here".to_owned(),
+                (true, true) => paint.problem("PRESENT"),
+                (false, true) => paint.problem("MISSING"),
+            };
+            format!("{} on {}: {presence}", address.address, clean(&address.interface))
+        })
+        .collect();
+    if listed.len() < instance.addresses.len() {
+        let present = instance.addresses.iter().filter(|address| address.present).count();
+        lines.push(format!("{present} of {} present", instance.addresses.len()));
+    }
+    lines
+}
+
+fn heard(peer: &PeerStatus) -> String {
+    let heard = match peer.last_heard_ms {
+        Some(age) => format!("heard {} ago", length(age)),
+        None => "never heard".to_owned(),
+    };
+    match peer.priority {
+        Some(0) => format!("{}, resigned, {heard}", peer.address),
+        Some(priority) => format!("{}, priority {priority}, {heard}", peer.address),
+        None => format!("{}, {heard}", peer.address),
+    }
+}
+
+/// Returns what somebody may have to set right about the peers.
+fn differences(instance: &InstanceStatus) -> Vec<String> {
+    let of_peer = |peer: &PeerStatus| {
+        let differs = format!("peer {} {}", peer.address, peer.differences.join(", "));
+        (!peer.differences.is_empty()).then_some(differs)
+    };
+    instance.peers.iter().filter_map(of_peer).collect()
+}
+
+fn names(status: &Status) -> String {
+    let mut names: Vec<String> = status.instances.iter().take(MAX_LISTED).map(|i| format!("{:?}", i.name)).collect();
+    if status.instances.len() > MAX_LISTED {
+        names.push(format!("or one of {} more", status.instances.len() - MAX_LISTED));
+    }
+    if names.is_empty() { "none, for there are no instances".to_owned() } else { names.join(", ") }
+}
+
+/// Returns a length of time in its two largest units: `3d 4h`, `2h 13m`, `5m 3s`, `48s`, `0.4s`.
+fn length(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if days > 0 {
+        format!("{days}d {}h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours}h {}m", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes}m {}s", seconds % 60)
+    } else if seconds >= 10 {
+        format!("{seconds}s")
+    } else {
+        format!("{seconds}.{}s", ms % 1000 / 100)
+    }
+}
+
+/// Keeps the beginning and the end of a long name, where names of a series differ.
+fn cut(name: &str, max: usize) -> String {
+    let count = name.chars().count();
+    if count <= max {
+        return name.to_owned();
+    }
+    let tail = max / 2;
+    let head: String = name.chars().take(max - tail - 1).collect();
+    let tail: String = name.chars().skip(count - tail).collect();
+    format!("{head}~{tail}")
+}
+
+/// Replaces what would move a terminal's cursor.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// Up to this many instances get a block each, more a row each.
+const MAX_BLOCKS: usize = 8;
+/// Problems listed above the rest.
+const MAX_PROBLEMS: usize = 10;
+/// Addresses of one instance that are always listed.
+const MAX_ADDRESSES: usize = 8;
+/// Entries of any list that are ever shown unasked.
+const MAX_LISTED: usize = 24;
+/// Longest name in a row.
+const MAX_NAME: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::control::samples::{backup, fault, pair, router, status};
+    use crate::engine::output::Mismatch;
+
+    fn plain(status: &Status) -> String {
+        text(status, false, Paint::Plain)
+    }
+
+    #[test]
+    fn a_pair_reads_as_in_the_golden_text() {
+        assert_eq!(plain(&pair()), include_str!("../../tests/cli/status.txt"));
+    }
+
+    #[test]
+    fn two_hundred_instances_are_a_row_each_and_the_problems_stand_above() {
+        let mut routers: Vec<_> = (1..=198).map(|n| (backup(&format!("vi{n:03}")), vec![false, false])).collect();
+        routers.push((router("front"), vec![true, false]));
+        routers.push((fault("mail"), vec![false, false]));
+        let text = plain(&status(&routers));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 5 + 200);
+        assert_eq!(
+            lines[..6],
+            [
+                "lb1: 1 FAULT, 1 MASTER, 198 BACKUP, up 3d 4h",
+                "! front: MASTER, but 10.0.0.31/32 missing",
+                "! mail: FAULT, link down",
+                "",
+                "INSTANCE  STATE   FOR     VIPS  MASTER     WHY",
+                "vi001     BACKUP  3d 4h   0/2   10.0.0.21  master with higher priority 150",
+            ]
+        );
+        assert_eq!(lines[203], "front     MASTER  2h 13m  1/2   this node  no advertisement for 3.605 s");
+        assert_eq!(lines[204], "mail      FAULT   48s     0/2   -          link down");
+        assert!(lines.iter().all(|line| line.len() <= 80));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_in_a_row_but_not_above() {
+        let name = |n| format!("web-of-a-customer-with-a-very-long-name-{n}");
+        let mut routers: Vec<_> = (0..9).map(|n| (backup(&name(n)), vec![false, false])).collect();
+        routers.push((fault(&name(9)), vec![false, false]));
+        let text = plain(&status(&routers));
+        assert!(text.contains(&format!("! {}: FAULT, link down\n", name(9))), "{text}");
+        assert!(text.contains("\nweb-of-a-~ong-name-9  FAULT   48s    0/2   -          link down\n"), "{text}");
+    }
+
+    #[test]
+    fn colour_surrounds_the_state_and_does_not_shift_columns() {
+        let routers: Vec<_> = (0..20).map(|n| (backup(&format!("vi{n}")), vec![false, false])).collect();
+        let status = status(&routers);
+        let coloured = text(&status, false, Paint::Coloured);
+        assert!(coloured.contains("\x1b[36mBACKUP\x1b[0m"));
+        assert_eq!(coloured.replace("\x1b[36m", "").replace("\x1b[0m", ""), plain(&status));
+    }
+
+    #[test]
+    fn many_addresses_are_counted_unless_asked_for_or_wrong() {
+        let mut status = pair();
+        let web = &mut status.instances[0];
+        web.addresses = (0..2000)
+            .map(|n| AddressStatus {
+                address: format!("10.1.{}.{}/32", n / 250, n % 250),
+                interface: "ens5".to_owned(),
+                present: n != 1500,
+            })
+            .collect();
+        let text = plain(&status);
+        assert!(text.lines().count() < 40, "{text}");
+        assert!(text.contains("            10.1.6.0/32 on ens5: MISSING\n"), "{text}");
+        assert!(text.contains("            1999 of 2000 present\n"), "{text}");
+        assert!(text.contains("! web: MASTER, but 10.1.6.0/32 missing\n"), "{text}");
+        assert!(super::text(&status, true, Paint::Plain).lines().count() > 2000);
+    }
+
+    #[test]
+    fn a_backup_that_still_has_an_address_is_told() {
+        let text = plain(&status(&[(backup("web"), vec![true, true])]));
+        assert!(text.contains("! web: BACKUP, but 10.0.0.30/32 and 1 more present\n"), "{text}");
+    }
+
+    #[test]
+    fn a_peer_that_is_configured_otherwise_is_told() {
+        let mut web = router("web");
+        let interval = Mismatch::Interval { theirs: Duration::from_millis(2500), ours: Duration::from_secs(1) };
+        web.peers[0].differences = vec![Mismatch::AddressCount { theirs: 1, ours: 2 }, interval];
+        let text = plain(&status(&[(web, vec![true, true])]));
+        let told = "! web: peer 10.0.0.21 lists 1 addresses, expected 2, interval 2500 ms, expected 1000 ms\n";
+        assert!(text.contains(told), "{text}");
+    }
+
+    #[test]
+    fn exit_code_is_one_only_with_a_fault() {
+        assert_eq!(exit_code(&pair()), 1);
+        assert_eq!(exit_code(&status(&[(router("web"), vec![true, true]), (backup("x"), vec![])])), 0);
+        assert_eq!(exit_code(&status(&[])), 0);
+    }
+
+    #[test]
+    fn an_empty_node_and_names_that_command_a_terminal_are_harmless() {
+        assert_eq!(plain(&status(&[])), "lb1: no instances, up 3d 4h\n");
+        let text = plain(&status(&[(fault("a\x1b[2Jb\n"), vec![])]));
+        assert!(text.contains("! a?[2Jb?: FAULT, link down\n"), "{text}");
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn lengths_are_written_in_two_units() {
+        for (ms, expected) in [
+            (0, "0.0s"),
+            (412, "0.4s"),
+            (9_999, "9.9s"),
+            (10_000, "10s"),
+            (59_999, "59s"),
+            (303_000, "5m 3s"),
+            (7_980_000, "2h 13m"),
+            (273_600_000, "3d 4h"),
+        ] {
+            assert_eq!(length(ms), expected);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The status of a daemon as values, from engine snapshots.
+//!
+//! Names are an interface: adding keys is allowed, renaming is not (`docs/status-json.md`). One stop before:
+//! `engine::snapshot`. One stop after: `control::message` (the reply), `control::render` (the text).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::SCHEMA;
+use super::rfc3339;
+use crate::engine::output::{Discard, Mismatch, StateName, Transition};
+use crate::engine::params::{RouterParams, Vip};
+use crate::engine::snapshot::{Counters, PeerSnapshot, RouterSnapshot};
+use crate::engine::time::{Instant, Now};
+
+/// The whole state of a daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Version of the daemon.
+    pub version: String,
+    /// Name of the node.
+    pub node: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// Time since it began, in milliseconds.
+    pub uptime_ms: u64,
+    /// Where its configuration is from.
+    pub config: ConfigStatus,
+    /// One per virtual router, in the order of the configuration.
+    pub instances: Vec<InstanceStatus>,
+    /// One per group, in the order of the configuration.
+    pub groups: Vec<GroupStatus>,
+    /// The last transitions, oldest first.
+    pub transitions: Vec<TransitionStatus>,
+}
+
+/// Where a configuration is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// The file.
+    pub path: PathBuf,
+    /// When it was read, RFC 3339.
+    pub loaded_at: String,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+    /// When it entered that state, RFC 3339.
+    pub since: String,
+    /// How long ago that was, in milliseconds; a step of the wall clock does not change it.
+    pub in_state_ms: u64,
+    /// Why it did, for a person.
+    pub reason: String,
+    /// The interface that carries its adverts.
+    pub interface: String,
+    /// 1 to 255.
+    pub virtual_router_id: u8,
+    /// 2 or 3.
+    pub version: u8,
+    /// Configured priority.
+    pub priority: u8,
+    /// Priority after weights.
+    pub effective_priority: u8,
+    /// Configured interval between adverts, in milliseconds.
+    pub advert_interval_ms: u64,
+    /// How long it would wait for an advert, in milliseconds.
+    pub master_down_ms: u64,
+    /// Whether it stays away on request.
+    pub drained: bool,
+    /// The Master it knows, itself included.
+    pub master: Option<MasterStatus>,
+    /// One per VIP, in the order of the configuration.
+    pub addresses: Vec<AddressStatus>,
+    /// The other nodes.
+    pub peers: Vec<PeerStatus>,
+    /// One per check.
+    pub checks: Vec<CheckStatus>,
+    /// Since start.
+    pub counters: CountersStatus,
+}
+
+/// A state as the status names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum State {
+    /// Cannot take part.
+    Fault,
+    /// Not taking part.
+    Init,
+    /// Holding the addresses.
+    Master,
+    /// Listening.
+    Backup,
+}
+
+impl From<StateName> for State {
+    fn from(name: StateName) -> Self {
+        match name {
+            StateName::Init => Self::Init,
+            StateName::Backup => Self::Backup,
+            StateName::Master => Self::Master,
+            StateName::Fault => Self::Fault,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Init => "INIT",
+            Self::Backup => "BACKUP",
+            Self::Master => "MASTER",
+            Self::Fault => "FAULT",
+        })
+    }
+}
+
+/// A Master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterStatus {
+    /// Source address of its adverts.
+    pub address: IpAddr,
+    /// Priority in its adverts.
+    pub priority: u8,
+}
+
+/// A VIP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// Address and prefix length, such as `10.0.0.30/32`.
+    pub address: String,
+    /// Where it belongs.
+    pub interface: String,
+    /// Whether the kernel has it there.
+    pub present: bool,
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// Time since its last accepted advert, in milliseconds; none: never heard.
+    pub last_heard_ms: Option<u64>,
+    /// The priority in that advert, else the configured one.
+    pub priority: Option<u8>,
+    /// In what that advert differs from the configuration of this node, for a person.
+    pub differences: Vec<String>,
+}
+
+/// A check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// Its name.
+    pub name: String,
+    /// `passing`, `failing` or `unknown`.
+    pub status: String,
+    /// What it adds to the priority; none: a failure means FAULT.
+    pub weight: Option<i16>,
+}
+
+/// Counters since start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountersStatus {
+    /// Adverts sent; one for all peers counts once.
+    pub advertisements_sent: u64,
+    /// Adverts accepted.
+    pub advertisements_received: u64,
+    /// Times it became Master.
+    pub became_master: u64,
+    /// Times it ceased to be Master.
+    pub released_master: u64,
+    /// Resignations sent.
+    pub priority_zero_sent: u64,
+    /// Resignations accepted.
+    pub priority_zero_received: u64,
+    /// Refused packets: a key for each [`Discard::name`].
+    pub discarded: BTreeMap<String, u64>,
+}
+
+/// A group of instances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// The state its members share.
+    pub state: State,
+}
+
+/// One change of state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionStatus {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Whose.
+    pub instance: String,
+    /// State left.
+    pub from: State,
+    /// State entered.
+    pub to: State,
+    /// Why, for a person.
+    pub reason: String,
+}
+
+impl TransitionStatus {
+    /// Makes an entry; `utc`: the wall clock as time since 1970-01-01.
+    pub fn new(utc: Duration, instance: &str, transition: &Transition) -> Self {
+        Self {
+            at: rfc3339::format(utc),
+            instance: instance.to_owned(),
+            from: transition.from.into(),
+            to: transition.to.into(),
+            reason: transition.reason.to_string(),
+        }
+    }
+}
+
+/// What is the same for all routers of a daemon.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Name of the node.
+    pub node: String,
+    /// Process id.
+    pub pid: u32,
+    /// When the daemon began.
+    pub started_at: Instant,
+    /// The configuration file.
+    pub config_path: PathBuf,
+    /// When it was read.
+    pub config_loaded_at: Instant,
+}
+
+/// Builds the status reply.
+///
+/// `now` ties the boot-time clock to the wall clock: every point in time is shown as the wall clock of `now` minus its age, so
+/// that two of them keep their distance when the wall clock was set in between.
+/// `routers`: with each the presence of its VIPs in the kernel, as many as `RouterParams::vips`; a missing one counts
+/// as absent.
+pub fn status<'a>(
+    identity: &Identity,
+    now: Now,
+    routers: impl IntoIterator<Item = (&'a RouterSnapshot, &'a [bool])>,
+    transitions: Vec<TransitionStatus>,
+) -> Status {
+    Status {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        node: identity.node.clone(),
+        pid: identity.pid,
+        uptime_ms: milliseconds(now.mono.since(identity.started_at)),
+        config: ConfigStatus {
+            path: identity.config_path.clone(),
+            loaded_at: wall_clock(now, identity.config_loaded_at),
+        },
+        instances: routers.into_iter().map(|(router, present)| instance(now, router, present)).collect(),
+        groups: Vec::new(),
+        transitions,
+    }
+}
+
+fn instance(now: Now, router: &RouterSnapshot, present: &[bool]) -> InstanceStatus {
+    let params = &router.params;
+    InstanceStatus {
+        name: params.name.clone(),
+        state: router.state.into(),
+        since: wall_clock(now, router.since),
+        in_state_ms: milliseconds(now.mono.since(router.since)),
+        reason: router.reason.to_string(),
+        interface: params.interface.clone(),
+        virtual_router_id: params.vrid.get(),
+        version: params.version.number(),
+        priority: params.priority.get(),
+        effective_priority: router.effective_priority.get(),
+        advert_interval_ms: milliseconds(params.advertisement_interval.as_duration()),
+        master_down_ms: milliseconds(router.master_down),
+        drained: false,
+        master: router.master.map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
+        addresses: addresses(params, present),
+        peers: router.peers.iter().map(|peer| peer_status(now, peer)).collect(),
+        checks: Vec::new(),
+        counters: counters(&router.counters),
+    }
+}
+
+fn addresses(params: &RouterParams, present: &[bool]) -> Vec<AddressStatus> {
+    let present = present.iter().copied().chain(std::iter::repeat(false));
+    let address = |(vip, present): (&Vip, bool)| AddressStatus {
+        address: format!("{}/{}", vip.address, vip.prefix_len),
+        interface: vip.interface.as_ref().unwrap_or(&params.interface).clone(),
+        present,
+    };
+    params.vips.iter().zip(present).map(address).collect()
+}
+
+fn peer_status(now: Now, peer: &PeerSnapshot) -> PeerStatus {
+    PeerStatus {
+        address: peer.address,
+        last_heard_ms: peer.last_heard_at.map(|at| milliseconds(now.mono.since(at))),
+        priority: peer.priority,
+        differences: peer.differences.iter().map(difference).collect(),
+    }
+}
+
+fn difference(mismatch: &Mismatch) -> String {
+    match mismatch {
+        Mismatch::AddressCount { theirs, ours } => format!("lists {theirs} addresses, expected {ours}"),
+        Mismatch::AddressList { missing } => format!("does not list {missing}"),
+        Mismatch::Interval { theirs, ours } => {
+            format!("interval {} ms, expected {} ms", theirs.as_millis(), ours.as_millis())
+        }
+        Mismatch::FirstNotLinkLocal => "first address is not link-local".to_owned(),
+        Mismatch::TwoOwners => "says that it owns the addresses too".to_owned(),
+        Mismatch::SamePriority => "has the same priority".to_owned(),
+    }
+}
+
+fn counters(counters: &Counters) -> CountersStatus {
+    let discarded = Discard::ALL.iter().zip(counters.discarded);
+    CountersStatus {
+        advertisements_sent: counters.advertisements_sent,
+        advertisements_received: counters.advertisements_received,
+        became_master: counters.became_master,
+        released_master: counters.released_master,
+        priority_zero_sent: counters.priority_zero_sent,
+        priority_zero_received: counters.priority_zero_received,
+        discarded: discarded.map(|(reason, count)| (reason.name().to_owned(), count)).collect(),
+    }
+}
+
+fn wall_clock(now: Now, at: Instant) -> String {
+    rfc3339::format(now.utc.saturating_sub(now.mono.since(at)))
+}
+
+fn milliseconds(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::samples;
+
+    #[test]
+    fn keys_of_a_later_version_do_not_disturb() {
+        let mut value = serde_json::to_value(samples::pair()).unwrap();
+        value["mood"] = "calm".into();
+        value["instances"][0]["colour"] = "green".into();
+        assert_eq!(serde_json::from_value::<Status>(value).unwrap(), samples::pair());
+    }
+
+    #[test]
+    fn a_vip_whose_presence_is_unknown_counts_as_absent() {
+        let status = samples::status(&[(samples::router("web"), vec![true])]);
+        let present: Vec<bool> = status.instances[0].addresses.iter().map(|address| address.present).collect();
+        assert_eq!(present, [true, false]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Carries out what the engine wants: adverts to the sockets, everything else to the service thread.
+//!
+//! One stop before: `daemon::event_loop`. One stop after: `net::socket` and `daemon::service`.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender as Channel;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::channel::ToService;
+use crate::engine::node::Node;
+use crate::engine::output::{Output, Transmit};
+use crate::engine::time::{Instant, Now};
+use crate::net::socket::Sender;
+
+/// The protocol thread's way out.
+pub(super) struct Effects {
+    sender: Sender,
+    service: Channel<ToService>,
+    /// Adverts of this turn; kept for its capacity.
+    adverts: Vec<Transmit>,
+    /// Turns whose outputs did not fit into the channel since the last resynchronisation.
+    lost: u64,
+    failed: u64,
+    failure_told_at: Option<Instant>,
+    is_given_up: bool,
+}
+
+impl Effects {
+    pub fn new(sender: Sender, service: Channel<ToService>) -> Self {
+        Self { sender, service, adverts: Vec::new(), lost: 0, failed: 0, failure_told_at: None, is_given_up: false }
+    }
+
+    /// Sends this turn's adverts in one go and passes the rest on; says whether the node has finished.
+    pub fn carry_out(&mut self, now: Now, node: &mut Node) -> bool {
+        let mut rest = Vec::new();
+        let mut is_finished = self.is_given_up;
+        while let Some(output) = node.poll_output() {
+            match output {
+                Output::Send(transmit) => self.adverts.push(transmit),
+                Output::Finished => is_finished = true,
+                Output::AcquireVips { .. }
+                | Output::ReleaseVips { .. }
+                | Output::Announce { .. }
+                | Output::Event(_) => rest.push(output),
+            }
+        }
+        self.flush(now, node);
+        if !rest.is_empty() {
+            self.pass_on(ToService::Outputs(now, rest));
+        }
+        if self.lost > 0 {
+            self.resync(node);
+        }
+        if is_finished {
+            self.finish(node);
+        }
+        is_finished
+    }
+
+    /// Tells the service thread something that may be lost.
+    pub fn tell(&mut self, message: ToService) {
+        // A full channel loses a log line, never a wish.
+        let _ = self.service.try_send(message);
+    }
+
+    /// Does not wait for the handover any longer.
+    pub fn give_up(&mut self) {
+        self.is_given_up = true;
+    }
+
+    fn flush(&mut self, now: Now, node: &mut Node) {
+        if self.adverts.is_empty() {
+            return;
+        }
+        let batch: Vec<(&Transmit, &[u8])> =
+            self.adverts.iter().map(|transmit| (transmit, node.payload(transmit))).collect();
+        let failures = self.sender.send(&batch);
+        self.failed += failures.len() as u64;
+        let told = failures.first().and_then(|failure| {
+            let (transmit, _) = batch.get(failure.index)?;
+            Some((transmit.router, failure.errno))
+        });
+        drop(batch);
+        self.adverts.clear();
+        node.flushed();
+        let is_quiet = self.failure_told_at.is_some_and(|at| now.mono.since(at) < TELL_AGAIN);
+        if let Some((router, errno)) = told.filter(|_| !is_quiet) {
+            self.failure_told_at = Some(now.mono);
+            let count = std::mem::take(&mut self.failed);
+            self.tell(ToService::SendFailed { router, errno, count });
+        }
+    }
+
+    fn pass_on(&mut self, message: ToService) {
+        match self.service.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.lost += 1,
+            // The service thread is gone: the process is about to end.
+            Err(TrySendError::Closed(_)) => self.is_given_up = true,
+        }
+    }
+
+    /// Makes up for lost outputs with the whole truth, as soon as there is room for it.
+    fn resync(&mut self, node: &Node) {
+        let message = ToService::Resync { wanted: node.wanting_vips().collect(), lost: self.lost };
+        if self.service.try_send(message).is_ok() {
+            self.lost = 0;
+        }
+    }
+
+    /// The last words; these may wait, since no advert is left to be sent.
+    fn finish(&mut self, node: &Node) {
+        if self.lost > 0 {
+            let message = ToService::Resync { wanted: node.wanting_vips().collect(), lost: self.lost };
+            let _ = self.service.blocking_send(message);
+        }
+        let _ = self.service.blocking_send(ToService::Finished);
+    }
+}
+
+/// Failures to send are told again after this.
+const TELL_AGAIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,197 @@
+//! The protocol thread: raw sockets, one timer, the other thread's bell, signals; the only reader of the clocks.
+//!
+//! A turn: drain the sockets, take messages and signals in, serve what is due, send all adverts, arm the timer once.
+//! Draining before serving is what makes it safe after a pause. It never blocks and never logs: what it has to say goes
+//! to the service thread. One stop before and after: `engine::node`.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+
+use super::channel::{Inbox, Signal, Snapshot, ToProtocol, ToService};
+use super::effects::Effects;
+use crate::engine::input::{Input, Interface};
+use crate::engine::node::Node;
+use crate::engine::params::Transport;
+use crate::engine::time::{Instant, Now};
+use crate::net::socket::{Groups, Receiver};
+
+/// Everything the protocol thread owns.
+pub(super) struct EventLoop {
+    node: Node,
+    receiver: Receiver,
+    groups: Groups,
+    effects: Effects,
+    inbox: Inbox,
+    signals: SignalDelivery<UnixStream, WithOrigin>,
+    timer: TimerFd,
+    armed: Option<Instant>,
+    epoll: Epoll,
+    is_stopping: bool,
+}
+
+impl EventLoop {
+    /// Joins what the thread needs; signals are caught from here on.
+    ///
+    /// **Errors:** the kernel refused a timer, a pipe or a place in epoll.
+    pub fn new(node: Node, receiver: Receiver, effects: Effects, inbox: Inbox) -> io::Result<Self> {
+        let (read, write) = UnixStream::pair()?;
+        let signals =
+            SignalDelivery::with_pipe(read, write, WithOrigin::default(), [SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let readable = |source: Source| EpollEvent::new(EpollFlags::EPOLLIN, source as u64);
+        for socket in receiver.fds() {
+            epoll.add(socket, readable(Source::Socket))?;
+        }
+        epoll.add(&timer, readable(Source::Timer))?;
+        epoll.add(&*inbox.bell, readable(Source::Bell))?;
+        epoll.add(signals.get_read(), readable(Source::Signal))?;
+        Ok(Self {
+            node,
+            receiver,
+            groups: Groups::new(),
+            effects,
+            inbox,
+            signals,
+            timer,
+            armed: None,
+            epoll,
+            is_stopping: false,
+        })
+    }
+
+    /// Turns until every router has handed over.
+    pub fn run(mut self) {
+        let mut events = [EpollEvent::empty(); 8];
+        loop {
+            let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+                Ok(count) => events.get(..count).unwrap_or_default(),
+                Err(_interrupted) => &[],
+            };
+            let is_ready = |source: Source| ready.iter().any(|event| event.data() == source as u64);
+            let (bell, signal) = (is_ready(Source::Bell), is_ready(Source::Signal));
+            if is_ready(Source::Timer) {
+                // Resets readiness; the engine knows what is due.
+                let _ = self.timer.wait();
+                self.armed = None;
+            }
+            let now = read_clocks();
+            self.drain_sockets(now);
+            if bell {
+                self.take_messages(now);
+            }
+            if signal {
+                self.take_signals(now);
+            }
+            self.node.handle(now, Input::Timeout);
+            if self.effects.carry_out(now, &mut self.node) {
+                return;
+            }
+            self.arm();
+        }
+    }
+
+    /// Reads what waits on the sockets: all of it after a pause, a bounded amount under a flood.
+    fn drain_sockets(&mut self, now: Now) {
+        for _ in 0..BATCHES {
+            let node = &mut self.node;
+            let drained = self.receiver.receive(|datagram| node.handle(now, Input::Datagram(datagram)));
+            if !drained.more {
+                return;
+            }
+        }
+    }
+
+    fn take_messages(&mut self, now: Now) {
+        for message in self.inbox.drain() {
+            match message {
+                ToProtocol::Input(Input::Interface(interface)) => {
+                    join_groups(&self.node, &mut self.groups, &interface);
+                    self.node.handle(now, Input::Interface(interface));
+                }
+                ToProtocol::GiveUp => self.effects.give_up(),
+                ToProtocol::Input(input) => self.node.handle(now, input),
+                ToProtocol::Snapshot(reply) => {
+                    // Nobody waits any more when this fails.
+                    let _ = reply.send(Snapshot { now, routers: self.node.snapshot() });
+                }
+            }
+        }
+    }
+
+    fn take_signals(&mut self, now: Now) {
+        for origin in self.signals.pending() {
+            let sender = origin.process.map(|process| (process.pid, process.uid));
+            self.effects.tell(ToService::Signal(Signal { number: origin.signal, sender }));
+            if matches!(origin.signal, SIGTERM | SIGINT) {
+                if self.is_stopping {
+                    self.effects.give_up();
+                }
+                self.is_stopping = true;
+                self.node.handle(now, Input::Shutdown);
+            }
+        }
+    }
+
+    /// Arms the timer for the earliest deadline, unless it is.
+    fn arm(&mut self) {
+        let deadline = self.node.poll_timeout();
+        if deadline == self.armed {
+            return;
+        }
+        let armed = match deadline {
+            Some(at) => {
+                let spec = TimeSpec::from_duration(Duration::from_nanos(at.as_nanos().max(1)));
+                self.timer.set(Expiration::OneShot(spec), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+            }
+            None => self.timer.unset(),
+        };
+        // Setting a timer fails only for a time that is none; then the next turn tries again.
+        self.armed = armed.ok().and(deadline);
+    }
+}
+
+/// Joins the multicast groups that routers on an interface need; an interface that was made again needs it again.
+fn join_groups(node: &Node, groups: &mut Groups, interface: &Interface) {
+    let Some(index) = interface.index else { return };
+    for (_, params) in node.routers().filter(|(_, params)| params.interface == interface.name) {
+        let group: Option<IpAddr> = match &params.transport {
+            Transport::Multicast { group } => Some(*group),
+            Transport::Unicast { .. } => None,
+        };
+        if let Some(group) = group {
+            // Refused only while the interface cannot do multicast; its next change tries again.
+            let _ = groups.join(index, group);
+        }
+    }
+}
+
+/// Reads both clocks.
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+pub(super) fn read_clocks() -> Now {
+    let since_boot =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    let utc = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Now { mono: Instant::from_nanos(u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX)), utc }
+}
+
+/// What woke the thread up.
+#[derive(Clone, Copy)]
+enum Source {
+    Socket,
+    Timer,
+    Bell,
+    Signal,
+}
+
+/// Batches read in one turn: more than the sockets' buffers can hold after a pause.
+const BATCHES: usize = 1024;

@@ -1,0 +1,35 @@
+//! What the network service found, as lines an operator reads.
+//!
+//! One stop before: `net::notice`. One stop after: `daemon::logging`.
+
+use super::record::{Level, Record};
+use crate::net::notice::Notice;
+
+/// Writes a notice as a line; `name`: of the instance that it is about.
+pub(super) fn record(notice: &Notice, name: &str) -> Record {
+    let of = format!("VRRP_Instance({name})");
+    match notice {
+        Notice::PutBack { address, count, .. } => {
+            let text = format!("{of} {address} was removed by another program and put back ({count} times so far)");
+            Record::new(Level::Warn, text)
+        }
+        Notice::Refused { address, interface, refusal, .. } => {
+            let text = format!("{of} cannot add {address} to {interface}: {refusal}; trying again");
+            Record::new(Level::Error, text)
+        }
+        Notice::Accepted { address, .. } => Record::new(Level::Info, format!("{of} {address} is added at last")),
+        Notice::Stuck { place, refusal } => {
+            Record::new(Level::Error, format!("cannot remove {place}: {refusal}; trying again"))
+        }
+        Notice::Leftovers { count } => {
+            Record::new(Level::Warn, format!("removing {count} addresses that an earlier run left behind"))
+        }
+        Notice::AnnounceOverflow { count } => {
+            Record::new(Level::Warn, format!("{count} announcements dropped: too many were pending"))
+        }
+        Notice::Overrun => {
+            Record::new(Level::Warn, "Netlink: receive buffer overrun; interfaces and addresses were read again")
+        }
+        Notice::Netlink { error } => Record::new(Level::Error, format!("Netlink: {error}; trying again")),
+    }
+}

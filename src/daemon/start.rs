@@ -1,0 +1,270 @@
+//! From the command line to running threads; nothing on the system changes before everything is known to be right.
+//!
+//! One stop before: `cli`. One stop after: `daemon::event_loop` and `daemon::service`.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::ifaddrs::getifaddrs;
+use nix::sys::signal::Signal;
+use tokio::sync::mpsc;
+
+use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
+use super::effects::Effects;
+use super::event_loop::{EventLoop, read_clocks};
+use super::logging::{self, Log};
+use super::record::Level;
+use super::service::{Service, ServiceFailure};
+use crate::config::{self, Config, LocalHost, Problems, Unplaced};
+use crate::control::lock::{LockError, lock};
+use crate::control::server::{BindError, Server};
+use crate::control::status::Identity;
+use crate::engine::node::Node;
+use crate::engine::params::{Auth, NodeParams};
+use crate::net::socket::{OpenError, Receiver, Sender, Wanted};
+use crate::wire::field::Family;
+
+/// What the command line says.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Configuration file; `None`: the default path.
+    pub config: Option<PathBuf>,
+    /// Its language; `None`: by its name.
+    pub format: Option<config::Format>,
+    /// Instead of the configured one.
+    pub runtime_dir: Option<PathBuf>,
+    /// How to log; `None`: to the journal when it listens, else text.
+    pub log: Option<logging::Format>,
+    /// Die with the process that started us.
+    pub exits_with_parent: bool,
+}
+
+/// Runs the daemon until it has handed over; returns its exit code.
+pub fn run(options: &Options) -> ExitCode {
+    if options.exits_with_parent {
+        // Cannot fail with a valid signal.
+        let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    }
+    let log = match logging::init(options.log, Level::Info) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("vrrpd: cannot start to log: {error}");
+            return ExitCode::from(EX_SOFTWARE);
+        }
+    };
+    let result = start(options, &log);
+    if let Err(error) = &result {
+        for line in error.to_string().lines() {
+            tracing::error!("{line}");
+        }
+    }
+    log.flush(FLUSH_PATIENCE);
+    result.map_or_else(|error| ExitCode::from(error.exit_code()), |()| ExitCode::SUCCESS)
+}
+
+/// Checks everything, opens everything, then starts the threads.
+fn start(options: &Options, log: &Log) -> Result<(), StartError> {
+    let path = options.config.clone().unwrap_or_else(config::default_path);
+    let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config_loaded_at = read_clocks().mono;
+    check_capabilities()?;
+    let settings = &loaded.config.daemon;
+    let runtime_dir = options.runtime_dir.clone().unwrap_or_else(|| settings.runtime_dir.clone());
+    let lock = lock(&runtime_dir).map_err(StartError::Lock)?;
+    let (node_name, params) = place(&loaded.config)?;
+    let wanted = wanted_sockets(&params);
+    let receiver = Receiver::open(wanted).map_err(StartError::Socket)?;
+    let sender = Sender::open(wanted).map_err(StartError::Socket)?;
+    let server = Server::bind(&lock, settings.control_group.as_deref()).map_err(StartError::Control)?;
+
+    let (protocol, inbox) = to_protocol().map_err(StartError::System)?;
+    let (to_service, from_protocol) = mpsc::channel(CAPACITY);
+    let node = Node::new(&params);
+    let routers = node.routers().map(|(key, params)| (key, std::sync::Arc::clone(params))).collect();
+    let effects = Effects::new(sender, to_service);
+    let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
+    let identity = Identity {
+        node: node_name,
+        pid: std::process::id(),
+        started_at: read_clocks().mono,
+        config_path: path,
+        config_loaded_at,
+    };
+    let alarm = Alarm(protocol.clone());
+    let service = Service::new(identity, routers, log.clone(), protocol);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
+    let thread = std::thread::Builder::new()
+        .name("service".to_owned())
+        .spawn(move || {
+            let _alarm = alarm;
+            runtime.block_on(service.run(server, from_protocol))
+        })
+        .map_err(StartError::System)?;
+    event_loop.run();
+    match thread.join() {
+        Ok(result) => result.map_err(StartError::Service),
+        Err(_) => Err(StartError::System(io::Error::other("the service thread panicked"))),
+    }
+}
+
+/// Ends the protocol thread when the service thread ends, for whatever reason.
+struct Alarm(ProtocolHandle);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.send(ToProtocol::GiveUp);
+    }
+}
+
+/// Finds out which node of the configuration this host is; waits while its address is not there yet.
+fn place(config: &Config) -> Result<(String, NodeParams), StartError> {
+    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let mut is_told = false;
+    loop {
+        let here = local_addresses().map_err(StartError::System)?;
+        let addresses: Vec<IpAddr> = here.iter().map(|(_, address)| *address).collect();
+        let host = LocalHost { addresses: &addresses, host_name: &host_name };
+        let unplaced = match config.for_this_host(&host) {
+            Ok(params) => {
+                for instance in config.left_out(&host) {
+                    tracing::warn!("instance {instance:?} is left out: its nodes do not name this host");
+                }
+                return Ok((config.node_name(&host), params));
+            }
+            Err(unplaced) => unplaced,
+        };
+        if !is_worth_waiting(&unplaced, &here) {
+            return Err(StartError::Unplaced(unplaced));
+        }
+        if !is_told {
+            is_told = true;
+            tracing::warn!("{unplaced}; waiting for it");
+            super::systemd::ready("waiting for an address of this node");
+        }
+        wait_for_addresses();
+    }
+}
+
+/// Says whether an address may still come: its interface is missing, or has no address of that family at all.
+fn is_worth_waiting(unplaced: &Unplaced, here: &[(String, IpAddr)]) -> bool {
+    match unplaced {
+        Unplaced::NotHere { interface, addresses, .. } => {
+            let families: Vec<Family> = addresses.iter().map(Family::of).collect();
+            let is_global = |address: &IpAddr| match address {
+                IpAddr::V4(_) => true,
+                IpAddr::V6(address) => !address.is_unicast_link_local(),
+            };
+            !here.iter().any(|(name, address)| {
+                name == interface && families.contains(&Family::of(address)) && is_global(address)
+            })
+        }
+        Unplaced::Ambiguous { .. } => false,
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "before any thread runs, and nothing is due yet")]
+fn wait_for_addresses() {
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+/// Returns the addresses of all interfaces.
+fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
+    let of = |entry: nix::ifaddrs::InterfaceAddress| {
+        let storage = entry.address?;
+        let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        let address = v4.or_else(|| storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))?;
+        Some((entry.interface_name, address))
+    };
+    Ok(getifaddrs()?.filter_map(of).collect())
+}
+
+/// Returns which sockets the routers need.
+fn wanted_sockets(params: &NodeParams) -> Wanted {
+    let any = |family| params.routers.iter().any(|router| router.family == family);
+    let ah = params.routers.iter().any(|router| matches!(router.auth, Auth::Ah(_)));
+    Wanted { v4: any(Family::V4), v6: any(Family::V6), ah }
+}
+
+/// Says which capability is missing, before the first takeover would find out.
+fn check_capabilities() -> Result<(), StartError> {
+    let status = std::fs::read_to_string("/proc/self/status").map_err(StartError::System)?;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    let missing: Vec<&'static str> =
+        CAPABILITIES.iter().filter(|(bit, _)| effective & (1 << bit) == 0).map(|(_, name)| *name).collect();
+    if missing.is_empty() { Ok(()) } else { Err(StartError::Capability(missing)) }
+}
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+enum StartError {
+    /// The configuration is wrong.
+    Config(Problems),
+    /// The configuration does not say which node this is.
+    Unplaced(Unplaced),
+    /// These capabilities are missing.
+    Capability(Vec<&'static str>),
+    /// The runtime directory cannot be used, or another daemon uses it.
+    Lock(LockError),
+    /// A raw socket cannot be opened.
+    Socket(OpenError),
+    /// The control socket cannot be made.
+    Control(BindError),
+    /// The service thread cannot work.
+    Service(ServiceFailure),
+    /// The kernel refused something that it has no reason to refuse.
+    System(io::Error),
+}
+
+impl StartError {
+    fn exit_code(&self) -> u8 {
+        let by_kind = |kind| if kind == io::ErrorKind::PermissionDenied { EX_NOPERM } else { EX_UNAVAILABLE };
+        match self {
+            Self::Config(_) | Self::Unplaced(_) => EX_CONFIG,
+            Self::Capability(_) => EX_NOPERM,
+            Self::Lock(LockError::Held { .. }) => EX_UNAVAILABLE,
+            Self::Lock(LockError::System { source, .. }) => by_kind(source.kind()),
+            Self::Socket(error) if error.is_permission() => EX_NOPERM,
+            Self::Service(ServiceFailure::Net(error)) if error.is_permission() => EX_NOPERM,
+            Self::Socket(_) | Self::Control(_) | Self::Service(_) => EX_UNAVAILABLE,
+            Self::System(_) => EX_SOFTWARE,
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(problems) => problems.fmt(f),
+            Self::Unplaced(unplaced) => unplaced.fmt(f),
+            Self::Capability(missing) => write!(
+                f,
+                "needs {}: run as root, or give the unit AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",
+                missing.join(" and ")
+            ),
+            Self::Lock(error) => error.fmt(f),
+            Self::Socket(error) => error.fmt(f),
+            Self::Control(error) => error.fmt(f),
+            Self::Service(failure) => failure.fmt(f),
+            Self::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+/// Bit numbers of what the daemon needs, in linux/capability.h.
+const CAPABILITIES: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW")];
+
+/// How long the last lines may take.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+const EX_UNAVAILABLE: u8 = 69;
+const EX_SOFTWARE: u8 = 70;
+const EX_NOPERM: u8 = 77;
+const EX_CONFIG: u8 = 78;

@@ -1,0 +1,233 @@
+//! Nodes and a client on one switch, each in a network namespace of its own.
+//!
+//! No command of the system is needed, only the kernel. One stop after: `demo::watch` and `demo::probe` look at it,
+//! `demo::daemon` fills it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::error::LabError;
+use super::namespace::Namespace;
+use super::netlink::{Netlink, index_of};
+use crate::wire::field::Family;
+
+/// The interface of each node and of the client.
+pub const INTERFACE: &str = "eth0";
+/// The address that moves, IPv4.
+pub const VIP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 1));
+/// The address that moves, IPv6.
+pub const VIP_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 1, 1));
+/// The link-local address that RFC 9568 wants first in an IPv6 advert.
+pub const VIP_LINK_LOCAL: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, 1));
+
+/// A node of the laboratory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Node {
+    /// The first.
+    A,
+    /// The second.
+    B,
+    /// The third.
+    C,
+}
+
+impl Node {
+    /// All, in order.
+    pub const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
+
+    /// Returns the place in [`Node::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::A => 0,
+            Self::B => 1,
+            Self::C => 2,
+        }
+    }
+
+    /// Returns the node's own address.
+    pub const fn address(self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::new(10, 77, 0, self.index() as u8 + 1)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, self.index() as u16 + 1)),
+        }
+    }
+
+    /// Returns the node's link-local address.
+    pub const fn link_local(self) -> IpAddr {
+        IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, self.index() as u16 + 1))
+    }
+
+    /// Returns the TTL and hop limit of what the node answers, by which the prober knows it.
+    pub const fn ttl(self) -> u8 {
+        100 + self.index() as u8
+    }
+
+    /// Returns the node that answers with this TTL.
+    pub fn with_ttl(ttl: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|node| node.ttl() == ttl)
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "a",
+            Self::B => "b",
+            Self::C => "c",
+        })
+    }
+}
+
+/// The laboratory. Dropping it removes everything.
+pub struct Lab {
+    nodes: Vec<(Node, Namespace)>,
+    client: Namespace,
+    switch: Namespace,
+    bridge: u32,
+    /// Switch ports by node, in the order of `nodes`.
+    ports: Vec<u32>,
+}
+
+impl Lab {
+    /// Builds a laboratory with the first `size` nodes (1 to 3) and a client.
+    ///
+    /// **Errors:** [`LabError::Forbidden`] when the user may not make namespaces.
+    pub fn new(size: usize) -> Result<Self, LabError> {
+        let switch = Namespace::new("switch")?;
+        let bridge = switch
+            .enter(|| Netlink::open()?.add_bridge("br0"))
+            .map_err(LabError::kernel("make the switch (bridge)"))?;
+        let client = host(&switch, bridge, "client", &client_addresses(), 64)?.0;
+        let (mut nodes, mut ports) = (Vec::new(), Vec::new());
+        for node in Node::ALL.into_iter().take(size) {
+            let (namespace, port) = host(&switch, bridge, &node.to_string(), &node_addresses(node), node.ttl())?;
+            nodes.push((node, namespace));
+            ports.push(port);
+        }
+        Ok(Self { nodes, client, switch, bridge, ports })
+    }
+
+    /// Returns the nodes, in order.
+    pub fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
+        self.nodes.iter().map(|(node, _)| *node)
+    }
+
+    /// Returns the namespace of a node.
+    ///
+    /// **Errors:** the laboratory has no such node.
+    pub fn namespace(&self, node: Node) -> Result<&Namespace, LabError> {
+        self.nodes.get(node.index()).map(|(_, namespace)| namespace).ok_or_else(|| no_such(node))
+    }
+
+    /// Returns the namespace of the client.
+    pub fn client(&self) -> &Namespace {
+        &self.client
+    }
+
+    /// Returns the namespace of the switch.
+    pub fn switch(&self) -> &Namespace {
+        &self.switch
+    }
+
+    /// Returns the interface index of a node's port on the switch.
+    pub fn port(&self, node: Node) -> Result<u32, LabError> {
+        self.ports.get(node.index()).copied().ok_or_else(|| no_such(node))
+    }
+
+    /// Takes the node's port out of the switch: nobody hears it, it hears nobody, and its link stays up.
+    pub fn isolate(&self, node: Node) -> Result<(), LabError> {
+        let port = self.port(node)?;
+        self.at_switch(format!("isolate node {node}"), move |netlink| netlink.set_bridge(port, None))
+    }
+
+    /// Sets the node's port down: the node sees its carrier go.
+    pub fn carrier_down(&self, node: Node) -> Result<(), LabError> {
+        let port = self.port(node)?;
+        self.at_switch(format!("cut the link of node {node}"), move |netlink| netlink.set_up(port, false))
+    }
+
+    /// Undoes [`Lab::isolate`] and [`Lab::carrier_down`].
+    pub fn heal(&self, node: Node) -> Result<(), LabError> {
+        let (port, bridge) = (self.port(node)?, self.bridge);
+        self.at_switch(format!("heal node {node}"), move |netlink| {
+            netlink.set_up(port, true)?;
+            netlink.set_bridge(port, Some(bridge))
+        })
+    }
+
+    /// Takes an address from a node, as its reboot would; no error if it is not there.
+    pub fn forget_address(&self, node: Node, address: IpAddr) -> Result<(), LabError> {
+        self.namespace(node)?
+            .enter(move || {
+                let max_prefix_len = Family::of(&address).max_prefix_len();
+                Netlink::open()?.delete_address(index_of(INTERFACE)?, address, max_prefix_len)
+            })
+            .map_err(LabError::kernel(format!("delete {address} from node {node}")))
+    }
+
+    fn at_switch(
+        &self,
+        tried: String,
+        body: impl FnOnce(&mut Netlink) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), LabError> {
+        self.switch.enter(move || body(&mut Netlink::open()?)).map_err(LabError::kernel(tried))
+    }
+}
+
+fn no_such(node: Node) -> LabError {
+    LabError::Kernel { tried: format!("find node {node}"), source: std::io::ErrorKind::NotFound.into() }
+}
+
+/// Makes one host on the switch; returns it and its port.
+fn host(
+    switch: &Namespace,
+    bridge: u32,
+    name: &str,
+    addresses: &[(IpAddr, u8)],
+    ttl: u8,
+) -> Result<(Namespace, u32), LabError> {
+    let namespace = Namespace::new(name)?;
+    let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+    namespace.set("ipv4/ip_default_ttl", ttl)?;
+    if has_ipv6 {
+        // The link-local address is ours to give, so that it is known and usable at once. 1: the kernel makes none.
+        namespace.set("ipv6/conf/default/addr_gen_mode", 1)?;
+        namespace.set("ipv6/conf/default/accept_dad", 0)?;
+        namespace.set("ipv6/conf/default/hop_limit", ttl)?;
+        namespace.set("ipv6/conf/default/disable_ipv6", 0)?;
+    }
+    let other_end = namespace.as_fd().try_clone_to_owned().map_err(LabError::kernel("copy a descriptor"))?;
+    let port_name = format!("p-{name}");
+    let port = switch
+        .enter(move || {
+            let mut netlink = Netlink::open()?;
+            let port = netlink.add_veth(&port_name, INTERFACE, other_end.as_fd())?;
+            netlink.set_bridge(port, Some(bridge))?;
+            Ok(port)
+        })
+        .map_err(LabError::kernel(format!("plug {name} into the switch")))?;
+    let addresses: Vec<_> = addresses.iter().copied().filter(|(address, _)| has_ipv6 || address.is_ipv4()).collect();
+    namespace
+        .enter(move || {
+            let mut netlink = Netlink::open()?;
+            let index = index_of(INTERFACE)?;
+            netlink.set_up(index, true)?;
+            addresses.into_iter().try_for_each(|(address, prefix_len)| netlink.add_address(index, address, prefix_len))
+        })
+        .map_err(LabError::kernel(format!("give {name} its addresses")))?;
+    Ok((namespace, port))
+}
+
+fn node_addresses(node: Node) -> [(IpAddr, u8); 3] {
+    [(node.address(Family::V4), 16), (node.link_local(), 64), (node.address(Family::V6), 64)]
+}
+
+fn client_addresses() -> [(IpAddr, u8); 3] {
+    [
+        (IpAddr::V4(Ipv4Addr::new(10, 77, 0, 254)), 16),
+        (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfe)), 64),
+        (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 0xfe)), 64),
+    ]
+}

@@ -1,0 +1,22 @@
+//! The network as the kernel shows it: adverts in and out, VIPs, interfaces, announcements.
+//!
+//! | file | thread | does |
+//! |---|---|---|
+//! | [`socket`] | protocol | raw sockets: adverts in and out, group memberships |
+//! | [`netlink`] | service | all that knows netlink: requests, notifications, dumps |
+//! | [`links`] | service | the view of interfaces and addresses; no I/O |
+//! | [`vips`] | service | wanted against held: what to add and delete; no I/O |
+//! | [`notice`] | service | what is worth a line in the journal |
+//! | [`announce`] | service | gratuitous ARP and neighbour advertisements, paced |
+//! | [`service`] | service | joins the last four into one task |
+//!
+//! The protocol thread never waits for anything here: it puts [`service::Wish`] values into a channel and takes
+//! [`service::Report`] values out of another.
+
+pub mod announce;
+pub mod links;
+pub mod netlink;
+pub mod notice;
+pub mod service;
+pub mod socket;
+pub mod vips;

@@ -1,0 +1,139 @@
+//! Everything that knows netlink: interfaces and addresses of the kernel as plain values.
+//!
+//! | file | does |
+//! |---|---|
+//! | [`requests`] | adds and deletes addresses, many per system call |
+//! | [`monitor`] | hears of changes, on a socket of its own |
+//! | [`dump`] | reads everything, at start and after lost notifications |
+//! | `message` | attributes to values and back |
+//!
+//! Requests have a socket of their own without `rtnetlink`: the kernel answers within the system call that asks, so a
+//! batch is one send and a few receives, where a request through a connection task costs two task switches each.
+//! Notifications and dumps, which do wait, go through `rtnetlink`.
+
+pub mod dump;
+mod message;
+pub mod monitor;
+pub mod requests;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+pub use dump::{Dump, DumpError, Dumper};
+pub use monitor::Monitor;
+pub use requests::Requests;
+
+/// The number by which our addresses are recognised (`IFA_PROTO`, kernel 5.18); that of VRRP in IP.
+pub const OUR_PROTOCOL: u8 = 112;
+
+/// An address at an interface: what the kernel tells addresses apart by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Place {
+    /// Index of the interface.
+    pub interface: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// Prefix length.
+    pub prefix_len: u8,
+}
+
+/// An address as the kernel holds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Address {
+    /// Where.
+    pub place: Place,
+    /// Who added it (`IFA_PROTO`); 0 when nobody said.
+    pub protocol: u8,
+    /// Route scope, as a number.
+    pub scope: u8,
+    /// IPv4: behind a primary address of the same prefix.
+    pub is_secondary: bool,
+    /// Neither tentative nor refused by duplicate address detection.
+    pub is_usable: bool,
+    /// Has no end of life.
+    pub is_permanent: bool,
+}
+
+/// An interface as the kernel shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Administratively up.
+    pub is_up: bool,
+    /// Operational: it has carrier.
+    pub is_running: bool,
+    /// Its hardware address; `None` unless it is an Ethernet-like interface that answers ARP.
+    pub mac: Option<[u8; 6]>,
+}
+
+/// One change that the kernel told of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// An interface appeared or changed.
+    Link(Link),
+    /// An interface went away.
+    LinkGone {
+        /// Its index.
+        index: u32,
+    },
+    /// An address appeared or changed.
+    Address(Address),
+    /// An address went away.
+    AddressGone(Place),
+    /// Notifications were lost: what is known may be wrong until the next dump.
+    Lost,
+}
+
+/// A change to ask for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// Add the address, or make the existing one like this.
+    Add(NewAddress),
+    /// Delete the address; one that does not exist counts as deleted.
+    Delete(Place),
+}
+
+/// An address to add. It is marked as ours, and without duplicate address detection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewAddress {
+    /// Where.
+    pub place: Place,
+    /// IPv4 label, at most 15 bytes.
+    pub label: Option<String>,
+    /// IPv4 broadcast address; none is made up.
+    pub broadcast: Option<Ipv4Addr>,
+    /// Route scope, as a number.
+    pub scope: u8,
+    /// Whole seconds until the kernel removes it by itself, at least 1; `None`: never.
+    pub lifetime: Option<u32>,
+}
+
+/// The kernel refused a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Error number, positive.
+    pub errno: i32,
+    /// The kernel's own words, when it gave any.
+    pub text: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", nix::errno::Errno::from_raw(self.errno).desc())?;
+        match &self.text {
+            Some(text) => write!(f, " ({text})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} on interface {}", self.address, self.prefix_len, self.interface)
+    }
+}

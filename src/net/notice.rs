@@ -1,0 +1,64 @@
+//! What the service thread found worth a line in the journal.
+//!
+//! One stop after: `daemon::journal`.
+
+use std::net::IpAddr;
+
+use super::netlink::{Place, Refusal};
+use crate::engine::input::RouterKey;
+
+/// Something an operator may want to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A VIP vanished while it was wanted and was put back; once for each time.
+    PutBack {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        address: IpAddr,
+        /// How often since the router acquired its VIPs, over all of them.
+        count: u32,
+    },
+    /// The kernel refused to add a VIP; once until it takes it or refuses for another reason.
+    Refused {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        address: IpAddr,
+        /// The interface's name.
+        interface: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The kernel took a VIP that it had refused.
+    Accepted {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        address: IpAddr,
+    },
+    /// The kernel refused to delete an address; once, tried again.
+    Stuck {
+        /// Which.
+        place: Place,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Addresses that an earlier run left behind are being removed.
+    Leftovers {
+        /// How many.
+        count: usize,
+    },
+    /// Announcements were dropped because too many were pending.
+    AnnounceOverflow {
+        /// How many since the last such notice.
+        count: u64,
+    },
+    /// Notifications were lost; everything was read again.
+    Overrun,
+    /// Netlink failed and is being opened again.
+    Netlink {
+        /// Why.
+        error: String,
+    },
+}

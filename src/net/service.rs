@@ -1,0 +1,408 @@
+//! The one task that owns netlink, VIPs and announcements.
+//!
+//! It is the only user of the view, the wishes and the sockets, so there are no locks. Work is done in slices of a few
+//! milliseconds at most; between two slices wishes, notifications and announcements get their turn.
+//! One stop before: the protocol thread, through a channel of [`Wish`]. One stop after: a callback with [`Report`].
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+
+use super::announce::{AnnounceCounters, Announcer};
+use super::links::{Change, Links, Watch};
+use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests};
+use super::notice::Notice;
+use super::vips::{Job, Vips};
+use crate::engine::input::{Interface, RouterKey};
+use crate::engine::params::RouterParams;
+
+/// Something to do.
+#[derive(Debug)]
+pub enum Wish {
+    /// Tell of these interfaces from here on.
+    Watch(Watch),
+    /// Hold the router's VIPs; also when its VIPs are others than before. What is held already is confirmed at once.
+    Acquire {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        params: Arc<RouterParams>,
+    },
+    /// Give the router's VIPs up, and announce none of them; also when the router is forgotten. Harmless when none is held.
+    Release {
+        /// Whose.
+        router: RouterKey,
+    },
+    /// Hold the VIPs of exactly these routers: after a full channel lost wishes.
+    Wanted(Vec<(RouterKey, Arc<RouterParams>)>),
+    /// Tell the neighbours where these VIPs are; those that are not held are left out.
+    Announce {
+        /// Whose.
+        router: RouterKey,
+        /// Indices into `RouterParams::vips`.
+        vips: Range<u16>,
+    },
+    /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
+    /// whoever waits sets himself a limit.
+    Settle(oneshot::Sender<()>),
+    /// Answer with what the kernel holds of these routers' VIPs, wanted or not.
+    Status {
+        /// Whose.
+        routers: Vec<Arc<RouterParams>>,
+        /// Where to.
+        reply: oneshot::Sender<Status>,
+    },
+}
+
+/// What the kernel holds.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Status {
+    /// For each router asked for, in that order: for each VIP whether the kernel holds it on its interface.
+    pub present: Vec<Vec<bool>>,
+    /// What was announced since start.
+    pub announced: AnnounceCounters,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Everything was read once, each watched interface was told of, and leftovers of an earlier run are gone.
+    Ready,
+    /// A watched interface is as this says; for `Input::Interface`.
+    Interface(Interface),
+    /// The kernel holds these VIPs; for `Input::Vips`.
+    Vips {
+        /// Whose.
+        router: RouterKey,
+        /// Confirmed since the last such report.
+        held: Range<u16>,
+    },
+    /// Something for the journal.
+    Notice(Notice),
+}
+
+/// The service could not be opened.
+#[derive(Debug)]
+pub struct ServiceError {
+    what: &'static str,
+    source: io::Error,
+}
+
+impl ServiceError {
+    /// Says whether a missing privilege is the cause (exit code 77).
+    pub fn is_permission(&self) -> bool {
+        self.source.kind() == io::ErrorKind::PermissionDenied
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot open {}: {}", self.what, self.source)?;
+        if self.is_permission() {
+            f.write_str("; needs CAP_NET_ADMIN and CAP_NET_RAW: run as root, or set AmbientCapabilities= in the unit")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ServiceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Pace of announcements.
+const PACE: Duration = Duration::from_millis(1);
+/// Unit of the back-off after a refusal.
+const RETRY: Duration = Duration::from_millis(100);
+/// Pause before netlink is opened again after it failed.
+const REOPEN: Duration = Duration::from_millis(200);
+
+/// The task.
+pub struct NetService<F> {
+    wishes: mpsc::Receiver<Wish>,
+    on: F,
+    links: Links,
+    vips: Vips,
+    announcer: Announcer,
+    requests: Requests,
+    monitor: Monitor,
+    dumper: Dumper,
+    pace: Interval,
+    retry: Interval,
+    /// Notifications were lost.
+    is_stale: bool,
+    /// The monitor or the wishes ended.
+    is_deaf: bool,
+    is_closed: bool,
+    settling: Vec<oneshot::Sender<()>>,
+    changes: Vec<Change>,
+    batch: Vec<Job>,
+    results: Vec<Result<(), Refusal>>,
+    dropped: u64,
+}
+
+impl<F: FnMut(Report)> NetService<F> {
+    /// Opens all sockets; inside a tokio runtime only, whose thread runs nothing that must not wait a few milliseconds.
+    ///
+    /// `wishes` should have room for a wish of each router and then some. `on` is called within [`NetService::run`] and
+    /// must not block.
+    ///
+    /// **Errors:** the socket that could not be opened.
+    pub fn open(wishes: mpsc::Receiver<Wish>, on: F) -> Result<Self, ServiceError> {
+        let failed = |what| move |source| ServiceError { what, source };
+        let mut pace = interval(PACE);
+        // Late ticks are made up for, so that the pace holds although the timer is coarse.
+        pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut retry = interval(RETRY);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            wishes,
+            on,
+            links: Links::new(),
+            vips: Vips::new(),
+            announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
+            requests: Requests::open().map_err(failed("a netlink socket for requests"))?,
+            monitor: Monitor::open().map_err(failed("a netlink socket for notifications"))?,
+            dumper: Dumper::open().map_err(failed("a netlink socket for dumps"))?,
+            pace,
+            retry,
+            is_stale: false,
+            is_deaf: false,
+            is_closed: false,
+            settling: Vec::new(),
+            changes: Vec::new(),
+            batch: Vec::new(),
+            results: Vec::new(),
+            dropped: 0,
+        })
+    }
+
+    /// Runs until the sender of the wishes is dropped and everything released is deleted. What is wanted then stays on its
+    /// interfaces.
+    ///
+    /// Wishes that wait in the channel at the beginning are heeded before leftovers are removed: an address that is
+    /// acquired there is adopted without a request.
+    pub async fn run(mut self) {
+        self.start().await;
+        loop {
+            self.hear();
+            if self.is_stale || self.is_deaf {
+                self.resynchronise().await;
+            }
+            self.work();
+            self.tell();
+            if self.vips.has_work() {
+                tokio::task::yield_now().await;
+            } else if self.is_closed && !self.vips.is_deleting() {
+                return;
+            } else {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// Reads everything, removes leftovers and reports that the service is ready.
+    async fn start(&mut self) {
+        self.read_all().await;
+        self.hear();
+        self.vips.compare(&self.links);
+        self.vips.sweep(&self.links);
+        while self.vips.has_work() {
+            self.work();
+        }
+        self.tell();
+        (self.on)(Report::Ready);
+    }
+
+    /// Takes in all notifications and wishes that wait.
+    fn hear(&mut self) {
+        while let Some(event) = self.monitor.try_next() {
+            self.apply(event);
+        }
+        loop {
+            match self.wishes.try_recv() {
+                Ok(wish) => self.heed(wish),
+                Err(mpsc::error::TryRecvError::Empty) => return,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    self.is_closed = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for something to do, and takes it in.
+    async fn wait(&mut self) {
+        let is_pending = self.announcer.is_pending();
+        let is_waiting = self.vips.is_waiting();
+        tokio::select! {
+            biased;
+            wish = self.wishes.recv(), if !self.is_closed => match wish {
+                Some(wish) => self.heed(wish),
+                None => self.is_closed = true,
+            },
+            event = self.monitor.next() => match event {
+                Some(event) => self.apply(event),
+                None => self.is_deaf = true,
+            },
+            _ = self.pace.tick(), if is_pending => self.announcer.tick(),
+            _ = self.retry.tick(), if is_waiting => self.vips.tick(),
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        self.links.apply(event, &mut self.changes);
+        for change in self.changes.drain(..) {
+            match change {
+                Change::Lost => self.is_stale = true,
+                Change::Address(_) | Change::AddressGone(_) => self.vips.apply(&change, &self.links),
+                Change::Link(ref name) => {
+                    self.vips.apply(&change, &self.links);
+                    if self.links.named(name).is_some_and(|link| link.is_running) {
+                        // While there was no carrier nothing was heard, and the switch may have forgotten the port.
+                        for (router, vips) in self.vips.on_interface(name) {
+                            announce(&mut self.announcer, &mut self.pace, router, vips);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn heed(&mut self, wish: Wish) {
+        match wish {
+            Wish::Watch(watch) => self.links.watch(watch),
+            Wish::Acquire { router, params } => self.vips.acquire(router, params, &self.links),
+            Wish::Release { router } => self.vips.release(router, &self.links),
+            Wish::Wanted(wanted) => self.want_exactly(wanted),
+            Wish::Announce { router, vips } => {
+                let vips = vips.start..vips.end.min(self.vips.len_of(router));
+                announce(&mut self.announcer, &mut self.pace, router, vips);
+            }
+            Wish::Settle(reply) => self.settling.push(reply),
+            Wish::Status { routers, reply } => {
+                let present = routers.iter().map(|params| self.present(params)).collect();
+                // Whoever asked may have gone away.
+                let _ = reply.send(Status { present, announced: self.announcer.counters() });
+            }
+        }
+    }
+
+    fn want_exactly(&mut self, wanted: Vec<(RouterKey, Arc<RouterParams>)>) {
+        let keys: std::collections::HashSet<RouterKey> = wanted.iter().map(|(key, _)| *key).collect();
+        let unwanted: Vec<RouterKey> = self.vips.wanting().filter(|key| !keys.contains(key)).collect();
+        for router in unwanted {
+            self.vips.release(router, &self.links);
+        }
+        for (router, params) in wanted {
+            self.vips.acquire(router, params, &self.links);
+        }
+    }
+
+    fn present(&self, params: &RouterParams) -> Vec<bool> {
+        let holds = |vip: &crate::engine::params::Vip| {
+            let name = vip.interface.as_deref().unwrap_or(&params.interface);
+            self.links.named(name).is_some_and(|link| {
+                let place = Place { interface: link.index, address: vip.address, prefix_len: vip.prefix_len };
+                self.links.address(&place).is_some()
+            })
+        };
+        params.vips.iter().map(holds).collect()
+    }
+
+    /// Does one batch of requests and sends what may be announced.
+    fn work(&mut self) {
+        self.vips.next_batch(&self.links, &mut self.batch);
+        if !self.batch.is_empty() {
+            let requests: Vec<Request> = self.batch.iter().map(|job| job.request.clone()).collect();
+            self.requests.carry_out(&requests, &mut self.results);
+            for (job, result) in self.batch.iter().zip(self.results.drain(..)) {
+                self.vips.done(job, result, &mut self.links);
+            }
+        }
+        while self.announcer.is_pending() && self.pace.tick().now_or_never().is_some() {
+            self.announcer.tick();
+        }
+        self.announcer.flush(&self.vips, &self.links);
+    }
+
+    /// Reports what changed.
+    fn tell(&mut self) {
+        for interface in self.links.changed() {
+            if interface.index.is_some_and(|index| !self.announcer.knows(index)) {
+                self.announcer.learn();
+            }
+            (self.on)(Report::Interface(interface));
+        }
+        for (router, held) in self.vips.take_reports() {
+            (self.on)(Report::Vips { router, held });
+        }
+        for notice in self.vips.take_notices() {
+            (self.on)(Report::Notice(notice));
+        }
+        let dropped = self.announcer.counters().dropped;
+        if dropped > self.dropped && !self.announcer.is_pending() {
+            (self.on)(Report::Notice(Notice::AnnounceOverflow { count: dropped - self.dropped }));
+            self.dropped = dropped;
+        }
+        if !self.vips.is_deleting() {
+            for reply in self.settling.drain(..) {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    /// Makes the view right again after notifications were lost or the socket failed.
+    async fn resynchronise(&mut self) {
+        if std::mem::take(&mut self.is_deaf) {
+            let error = "notification socket closed".to_owned();
+            (self.on)(Report::Notice(Notice::Netlink { error }));
+            while let Err(error) = Monitor::open().map(|monitor| self.monitor = monitor) {
+                (self.on)(Report::Notice(Notice::Netlink { error: error.to_string() }));
+                sleep(REOPEN).await;
+            }
+        } else {
+            (self.on)(Report::Notice(Notice::Overrun));
+        }
+        self.read_all().await;
+        self.vips.compare(&self.links);
+    }
+
+    /// Replaces the view by a dump, however long that takes.
+    async fn read_all(&mut self) {
+        self.is_stale = false;
+        loop {
+            let error = match self.dumper.dump().await {
+                Ok(dump) => return self.links.replace(dump),
+                Err(error) => error.to_string(),
+            };
+            (self.on)(Report::Notice(Notice::Netlink { error }));
+            sleep(REOPEN).await;
+            if let Ok(dumper) = Dumper::open() {
+                self.dumper = dumper;
+            }
+        }
+    }
+}
+
+/// Queues announcements; after a quiet time the pace begins anew.
+fn announce(announcer: &mut Announcer, pace: &mut Interval, router: RouterKey, vips: Range<u16>) {
+    if !announcer.is_pending() {
+        pace.reset();
+        announcer.rested();
+    }
+    announcer.announce(router, vips);
+}
+
+impl<F> fmt::Debug for NetService<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetService").field("links", &self.links).field("vips", &self.vips).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,489 @@
+//! Wanted VIPs against those the kernel holds: what to add and delete next. No I/O.
+//!
+//! Level-triggered: a wish stays until it is withdrawn, and every change of the kernel's state is compared with it. Each
+//! change costs a constant amount, however many VIPs and routers there are.
+//! One stop before: [`super::service`] with wishes and [`super::links`] with the kernel's state. One stop after:
+//! [`super::netlink::Requests`].
+
+mod state;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+pub use state::Job;
+use state::{Phase, Retry, Router, State, as_held, forget_wish, interface_of, is_good, new_address, wait};
+
+use super::links::{Change, Links};
+use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};
+use super::notice::Notice;
+use crate::engine::input::RouterKey;
+use crate::engine::params::{RouterParams, Vip};
+
+/// Requests in one batch at most: the service thread hears nothing else meanwhile, and a batch takes 2 ms at worst.
+const BATCH: usize = 16;
+
+/// A VIP of a router: key and index into `RouterParams::vips`.
+pub type VipId = (RouterKey, u16);
+
+/// The wanted VIPs and the work they need.
+#[derive(Debug, Default)]
+pub struct Vips {
+    routers: HashMap<RouterKey, Router>,
+    /// Who wants what; nearly always one.
+    wanted: HashMap<Place, Vec<VipId>>,
+    /// Routers with VIPs on an interface of that name.
+    by_interface: HashMap<String, BTreeSet<RouterKey>>,
+    /// Routers with something to add.
+    ready: VecDeque<RouterKey>,
+    /// Routers with VIPs that were not looked at.
+    unlooked: BTreeSet<RouterKey>,
+    /// Places to delete, in order; valid while they are in `doomed`.
+    deletes: VecDeque<Place>,
+    /// Places that must not be held; the value is the number of refusals.
+    doomed: HashMap<Place, u32>,
+    /// Refused work by the tick when it is tried again.
+    waiting: BTreeSet<(u64, Retry)>,
+    tick: u64,
+    reports: Vec<(RouterKey, Range<u16>)>,
+    notices: Vec<Notice>,
+}
+
+impl Vips {
+    /// Wants nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wants the VIPs of a router from here on, in place of what it wanted before.
+    ///
+    /// What the kernel holds already is reported without a request; the rest is added in configured order.
+    pub fn acquire(&mut self, key: RouterKey, params: Arc<RouterParams>, links: &Links) {
+        let before = self.unlink(key);
+        let mut last = None;
+        for vip in &params.vips {
+            let name = interface_of(vip, &params);
+            if last.replace(name) != Some(name) {
+                self.by_interface.entry(name.to_owned()).or_default().insert(key);
+            }
+        }
+        self.routers.insert(key, Router::new(params));
+        self.ready.push_back(key);
+        self.unlooked.insert(key);
+        if !self.doomed.is_empty() {
+            // What it wants must not be deleted first.
+            self.look_at_fresh(links);
+        }
+        self.doom(before, links, |_| false);
+    }
+
+    /// Withdraws the wish for a router's VIPs; those that nobody else wants are deleted.
+    pub fn release(&mut self, key: RouterKey, links: &Links) {
+        let is_owner = self.routers.get(&key).is_some_and(|router| router.params.is_owner());
+        let before = self.unlink(key);
+        // An owner's addresses are there without us, unless we added them.
+        self.doom(before, links, |address| is_owner && address.protocol != OUR_PROTOCOL);
+    }
+
+    /// Returns the routers whose VIPs are wanted.
+    pub fn wanting(&self) -> impl Iterator<Item = RouterKey> + '_ {
+        self.routers.keys().copied()
+    }
+
+    /// Returns interface, address and prefix of a VIP that is wanted and held.
+    pub fn held(&self, vip: VipId) -> Option<Place> {
+        let state = self.routers.get(&vip.0)?.vips.get(usize::from(vip.1))?;
+        state.place.filter(|_| state.phase == Phase::Held)
+    }
+
+    /// Returns how many VIPs a wanted router has; 0 for any other.
+    pub fn len_of(&self, key: RouterKey) -> u16 {
+        self.routers.get(&key).map_or(0, |router| u16::try_from(router.vips.len()).unwrap_or(u16::MAX))
+    }
+
+    /// Returns the routers with a VIP on the interface of that name, with the range of all their VIPs.
+    pub fn on_interface(&self, name: &str) -> impl Iterator<Item = (RouterKey, Range<u16>)> + '_ {
+        self.by_interface.get(name).into_iter().flatten().map(|key| (*key, 0..self.len_of(*key)))
+    }
+
+    /// Takes over what changed in the kernel, except [`Change::Lost`], which needs a dump and [`Vips::compare`].
+    pub fn apply(&mut self, change: &Change, links: &Links) {
+        match change {
+            Change::Address(address) => self.appeared(address),
+            Change::AddressGone(place) => {
+                self.doomed.remove(place);
+                for vip in self.wanted.get(place).cloned().unwrap_or_default() {
+                    self.vanished(vip, links);
+                }
+            }
+            Change::Link(name) => {
+                for key in self.by_interface.get(name).cloned().unwrap_or_default() {
+                    self.place_all(key, links, Some(name));
+                }
+            }
+            Change::Lost => {}
+        }
+    }
+
+    /// Compares everything with what the kernel holds, after a dump.
+    pub fn compare(&mut self, links: &Links) {
+        self.unlooked.clear();
+        let keys: Vec<RouterKey> = self.routers.keys().copied().collect();
+        for key in keys {
+            self.place_all(key, links, None);
+            for index in 0..self.len_of(key) {
+                let place = self.held((key, index));
+                if place.is_some_and(|place| links.address(&place).is_none()) {
+                    self.vanished((key, index), links);
+                }
+            }
+        }
+        self.doomed.retain(|place, _| links.address(place).is_some());
+        self.deletes = self.doomed.keys().copied().collect();
+    }
+
+    /// Dooms every address with our mark that nobody wants: what an earlier run left behind.
+    pub fn sweep(&mut self, links: &Links) {
+        self.look_at_fresh(links);
+        let leftovers: Vec<Place> = links.ours().filter(|place| !self.wanted.contains_key(place)).collect();
+        if !leftovers.is_empty() {
+            self.notices.push(Notice::Leftovers { count: leftovers.len() });
+        }
+        self.doom(leftovers, links, |_| false);
+    }
+
+    /// Says whether [`Vips::next_batch`] would find something.
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.deletes.is_empty()
+    }
+
+    /// Says whether any address is still to be deleted.
+    pub fn is_deleting(&self) -> bool {
+        !self.doomed.is_empty()
+    }
+
+    /// Says whether refused work waits for [`Vips::tick`].
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Fills `batch` with the next requests: deletions first, then additions, routers in turn.
+    pub fn next_batch(&mut self, links: &Links, batch: &mut Vec<Job>) {
+        batch.clear();
+        while batch.len() < BATCH {
+            let Some(place) = self.deletes.pop_front() else { break };
+            if self.doomed.contains_key(&place) {
+                batch.push(Job { vip: None, request: Request::Delete(place) });
+            }
+        }
+        if !batch.is_empty() {
+            return;
+        }
+        for _ in 0..self.ready.len() {
+            let Some(key) = self.ready.pop_front() else { return };
+            self.take_pending(key, links, batch);
+            if batch.len() >= BATCH {
+                return;
+            }
+        }
+    }
+
+    /// Takes over what became of a request, and corrects the view.
+    pub fn done(&mut self, job: &Job, result: Result<(), Refusal>, links: &mut Links) {
+        match (&job.request, job.vip, result) {
+            (Request::Add(new), vip, Ok(())) => {
+                links.added(as_held(new));
+                if let Some(vip) = vip {
+                    if let Some(router) = self.routers.get_mut(&vip.0) {
+                        router.took(vip, &mut self.notices);
+                    }
+                    if new.place.address.is_ipv4() {
+                        self.confirm(vip);
+                    }
+                }
+            }
+            (Request::Add(_), Some(vip), Err(refusal)) => self.refuse(vip, refusal),
+            (Request::Add(_), None, Err(_)) => {}
+            (Request::Delete(place), _, Ok(())) => {
+                links.deleted(*place);
+                self.doomed.remove(place);
+            }
+            (Request::Delete(place), _, Err(refusal)) => {
+                let Some(refusals) = self.doomed.get_mut(place) else { return };
+                *refusals += 1;
+                let due = self.tick + wait(*refusals);
+                if *refusals == 1 {
+                    self.notices.push(Notice::Stuck { place: *place, refusal });
+                }
+                self.waiting.insert((due, Retry::Delete(*place)));
+            }
+        }
+    }
+
+    /// Lets time pass: refused work whose back-off is over is tried again.
+    pub fn tick(&mut self) {
+        self.tick += 1;
+        while let Some((due, retry)) = self.waiting.first().copied() {
+            if due > self.tick {
+                return;
+            }
+            self.waiting.pop_first();
+            match retry {
+                Retry::Delete(place) => self.deletes.push_back(place),
+                Retry::Add(key) => self.retry(key),
+            }
+        }
+    }
+
+    /// Takes the ranges of VIPs confirmed since the last call, in order.
+    pub fn take_reports(&mut self) -> Vec<(RouterKey, Range<u16>)> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Takes the notices since the last call, in order.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Looks at everything that was not looked at, so that `wanted` is complete.
+    fn look_at_fresh(&mut self, links: &Links) {
+        for key in std::mem::take(&mut self.unlooked) {
+            self.place_all(key, links, None);
+        }
+    }
+
+    /// Looks up the place of each VIP of a router (on the interface `only`, if given) and what is to be done there.
+    fn place_all(&mut self, key: RouterKey, links: &Links, only: Option<&str>) {
+        let Some(router) = self.routers.get(&key) else { return };
+        let params = Arc::clone(&router.params);
+        for (index, vip) in (0..=u16::MAX).zip(&params.vips) {
+            if only.is_none_or(|only| only == interface_of(vip, &params)) {
+                self.place((key, index), vip, &params, links);
+            }
+        }
+    }
+
+    /// Looks up the place of one VIP and what is to be done there.
+    fn place(&mut self, id: VipId, vip: &Vip, params: &RouterParams, links: &Links) {
+        let link = links.named(interface_of(vip, params));
+        let place = link.map(|l| Place { interface: l.index, address: vip.address, prefix_len: vip.prefix_len });
+        // The kernel drops IPv6 addresses of an interface that goes down, and would drop ours again.
+        let is_blocked = link.is_none_or(|link| vip.address.is_ipv6() && !link.is_up);
+        self.place_one(id, place, is_blocked, links);
+    }
+
+    fn place_one(&mut self, vip: VipId, place: Option<Place>, is_blocked: bool, links: &Links) {
+        let Some(router) = self.routers.get_mut(&vip.0) else { return };
+        let is_owner = router.params.is_owner();
+        let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
+        if state.place != place {
+            if let Some(old) = state.place.take() {
+                forget_wish(&mut self.wanted, &old, vip);
+            }
+            if let Some(new) = place {
+                self.wanted.entry(new).or_default().push(vip);
+                self.doomed.remove(&new);
+            }
+            state.place = place;
+            if state.phase != Phase::Fresh {
+                state.phase = Phase::Blocked;
+            }
+        }
+        let held = place.and_then(|place| links.address(&place));
+        match state.phase {
+            Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused => {}
+            Phase::Fresh | Phase::Blocked | Phase::Taken if held.is_some_and(|address| is_good(address, is_owner)) => {
+                self.confirm(vip);
+            }
+            Phase::Fresh | Phase::Blocked | Phase::Taken if is_blocked => state.phase = Phase::Blocked,
+            Phase::Fresh | Phase::Blocked | Phase::Taken => self.make_pending(vip, Phase::Pending),
+        }
+    }
+
+    /// A VIP is to be added.
+    fn make_pending(&mut self, vip: VipId, phase: Phase) {
+        let Some(router) = self.routers.get_mut(&vip.0) else { return };
+        let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
+        state.phase = phase;
+        router.pending.push_back(vip.1);
+        if !router.is_ready {
+            router.is_ready = true;
+            self.ready.push_back(vip.0);
+        }
+    }
+
+    /// An address is there, whoever added it.
+    fn appeared(&mut self, address: &Address) {
+        for vip in self.wanted.get(&address.place).cloned().unwrap_or_default() {
+            let Some(router) = self.routers.get(&vip.0) else { continue };
+            let is_owner = router.params.is_owner();
+            match router.vips.get(usize::from(vip.1)).map(|state| state.phase) {
+                // Somebody gave it an end of life.
+                Some(Phase::Held) if !address.is_permanent && !is_owner => self.make_pending(vip, Phase::Pending),
+                Some(Phase::Fresh | Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused) | None => {}
+                Some(Phase::Blocked | Phase::Taken) if is_good(address, is_owner) => self.confirm(vip),
+                Some(Phase::Blocked | Phase::Taken) => {}
+            }
+        }
+    }
+
+    /// A held VIP is gone and we did not delete it.
+    fn vanished(&mut self, vip: VipId, links: &Links) {
+        let Some(state) = self.state(vip) else { return };
+        if !matches!(state.phase, Phase::Held | Phase::Taken) {
+            return;
+        }
+        let link = state.place.and_then(|place| links.link(place.interface));
+        if link.is_none_or(|link| state.place.is_some_and(|place| place.address.is_ipv6()) && !link.is_up) {
+            state.phase = Phase::Blocked;
+        } else {
+            self.make_pending(vip, Phase::Lost);
+        }
+    }
+
+    /// Moves a router's next few VIPs into a batch.
+    fn take_pending(&mut self, key: RouterKey, links: &Links, batch: &mut Vec<Job>) {
+        let Some(router) = self.routers.get_mut(&key) else { return };
+        let params = Arc::clone(&router.params);
+        let room = BATCH.saturating_sub(batch.len()).min(router.grow);
+        router.grow = (router.grow * 2).min(BATCH);
+        for _ in 0..room {
+            let Some(index) = self.routers.get_mut(&key).and_then(Router::next) else { break };
+            let Some(vip) = params.vips.get(usize::from(index)) else { continue };
+            if self.phase((key, index)) == Some(Phase::Fresh) {
+                self.place((key, index), vip, &params, links);
+                // It is taken here and not a second time.
+                if let Some(router) = self.routers.get_mut(&key)
+                    && router.pending.back() == Some(&index)
+                {
+                    router.pending.pop_back();
+                }
+            }
+            batch.extend(self.job((key, index), vip, &params, links));
+        }
+        let Some(router) = self.routers.get_mut(&key) else { return };
+        if router.fresh.is_empty() {
+            self.unlooked.remove(&key);
+        }
+        router.is_ready = !router.pending.is_empty() || !router.fresh.is_empty();
+        if router.is_ready {
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Makes the request that a VIP needs, if any.
+    fn job(&mut self, id: VipId, vip: &Vip, params: &RouterParams, links: &Links) -> Option<Job> {
+        let state = self.routers.get_mut(&id.0)?.vips.get_mut(usize::from(id.1))?;
+        let (Some(place), Phase::Pending | Phase::Lost) = (state.place, state.phase) else { return None };
+        let is_down = links.link(place.interface).is_none_or(|link| !link.is_up);
+        if place.address.is_ipv6() && is_down {
+            state.phase = Phase::Blocked;
+            return None;
+        }
+        if links.address(&place).is_some_and(|address| is_good(address, params.is_owner())) {
+            self.confirm(id);
+            return None;
+        }
+        Some(Job { vip: Some(id), request: Request::Add(new_address(vip, place)) })
+    }
+
+    /// Returns what a VIP waits for.
+    fn phase(&self, vip: VipId) -> Option<Phase> {
+        let state = self.routers.get(&vip.0)?.vips.get(usize::from(vip.1))?;
+        Some(state.phase)
+    }
+
+    fn state(&mut self, vip: VipId) -> Option<&mut State> {
+        self.routers.get_mut(&vip.0)?.vips.get_mut(usize::from(vip.1))
+    }
+
+    /// The kernel answers for a VIP from here on.
+    fn confirm(&mut self, vip: VipId) {
+        let (key, index) = vip;
+        let Some(state) = self.state(vip) else { return };
+        state.phase = Phase::Held;
+        match self.reports.last_mut() {
+            Some((last, range)) if *last == key && range.end == index => range.end = index.saturating_add(1),
+            Some(_) | None => self.reports.push((key, index..index.saturating_add(1))),
+        }
+    }
+
+    /// The kernel refused to add a VIP.
+    fn refuse(&mut self, vip: VipId, refusal: Refusal) {
+        let Some(router) = self.routers.get_mut(&vip.0) else { return };
+        let params = Arc::clone(&router.params);
+        let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
+        state.phase = Phase::Refused;
+        // An interface that is being deleted refuses before it is known to be gone.
+        let is_passing = refusal.errno == Errno::ENODEV as i32 && router.refusals == 0;
+        if state.refused != Some(refusal.errno)
+            && !is_passing
+            && let Some(found) = params.vips.get(usize::from(vip.1))
+        {
+            state.refused = Some(refusal.errno);
+            let interface = interface_of(found, &params).to_owned();
+            self.notices.push(Notice::Refused { router: vip.0, address: found.address, interface, refusal });
+        }
+        if !router.is_waiting {
+            router.is_waiting = true;
+            router.refusals += 1;
+            self.waiting.insert((self.tick + wait(router.refusals), Retry::Add(vip.0)));
+        }
+    }
+
+    /// Tries a router's refused VIPs again.
+    fn retry(&mut self, key: RouterKey) {
+        let Some(router) = self.routers.get_mut(&key) else { return };
+        if !std::mem::take(&mut router.is_waiting) {
+            return;
+        }
+        let refused: Vec<u16> = (0..)
+            .zip(&router.vips)
+            .filter(|(_, state)| state.phase == Phase::Refused)
+            .map(|(index, _)| index)
+            .collect();
+        for index in refused {
+            self.make_pending((key, index), Phase::Pending);
+        }
+    }
+
+    /// Takes a router out of all tables and returns the places it wanted.
+    fn unlink(&mut self, key: RouterKey) -> Vec<Place> {
+        let Some(router) = self.routers.remove(&key) else { return Vec::new() };
+        // What `ready` and `waiting` hold of it is looked at again when its turn comes; searching them would cost more.
+        let names: HashSet<&str> = router.params.vips.iter().map(|vip| interface_of(vip, &router.params)).collect();
+        for name in names {
+            if let Some(keys) = self.by_interface.get_mut(name) {
+                keys.remove(&key);
+                if keys.is_empty() {
+                    self.by_interface.remove(name);
+                }
+            }
+        }
+        let mut places = Vec::new();
+        for (index, state) in (0..=u16::MAX).zip(&router.vips) {
+            if let Some(place) = state.place {
+                forget_wish(&mut self.wanted, &place, (key, index));
+                places.push(place);
+            }
+        }
+        places
+    }
+
+    /// Wants places not to be held, except those wanted by somebody and those to `keep`.
+    fn doom(&mut self, places: Vec<Place>, links: &Links, keep: impl Fn(&Address) -> bool) {
+        if !places.is_empty() {
+            self.look_at_fresh(links);
+        }
+        for place in places {
+            let Some(address) = links.address(&place) else { continue };
+            if !keep(address) && !self.wanted.contains_key(&place) && self.doomed.insert(place, 0).is_none() {
+                self.deletes.push_back(place);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

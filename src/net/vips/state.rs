@@ -1,0 +1,172 @@
+//! The state of wanted VIPs, and small answers about them.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::VipId;
+use crate::engine::input::RouterKey;
+use crate::engine::params::{RouterParams, Scope, Vip};
+use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
+use crate::net::notice::Notice;
+
+/// Longest back-off between two attempts, in ticks.
+const MAX_WAIT: u64 = 64;
+
+/// One request with what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The VIP to be added; `None` for a deletion.
+    pub vip: Option<VipId>,
+    /// What to ask for.
+    pub request: Request,
+}
+
+/// Work that was refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Retry {
+    Add(RouterKey),
+    Delete(Place),
+}
+
+/// A router that wants its VIPs held.
+#[derive(Debug)]
+pub(super) struct Router {
+    pub(super) params: Arc<RouterParams>,
+    pub(super) vips: Vec<State>,
+    /// Indices to add; they go before the fresh ones.
+    pub(super) pending: VecDeque<u16>,
+    /// Indices not looked at yet: looking at thousands would delay the first.
+    pub(super) fresh: Range<u16>,
+    pub(super) is_ready: bool,
+    /// Size of its next batch: small first, so that the first announcement is early.
+    pub(super) grow: usize,
+    /// Attempts since something was last refused.
+    pub(super) refusals: u32,
+    pub(super) is_waiting: bool,
+    pub(super) put_back: u32,
+}
+
+/// One wanted VIP.
+#[derive(Debug)]
+pub(super) struct State {
+    /// `None` while its interface does not exist.
+    pub(super) place: Option<Place>,
+    pub(super) phase: Phase,
+    /// The last refusal that was told of.
+    pub(super) refused: Option<i32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Not looked at yet.
+    Fresh,
+    /// Its interface is missing, or (IPv6) down.
+    Blocked,
+    /// To be added.
+    Pending,
+    /// To be added again after somebody removed it.
+    Lost,
+    /// Refused; tried again at a tick.
+    Refused,
+    /// IPv6: the kernel took it, but answers for it only from its notification on.
+    Taken,
+    /// The kernel holds it.
+    Held,
+}
+
+impl Router {
+    /// Makes a router none of whose VIPs was looked at.
+    pub(super) fn new(params: Arc<RouterParams>) -> Self {
+        let vips = params.vips.iter().map(|_| State { place: None, phase: Phase::Fresh, refused: None }).collect();
+        let fresh = 0..u16::try_from(params.vips.len()).unwrap_or(u16::MAX);
+        Self {
+            params,
+            vips,
+            pending: VecDeque::new(),
+            fresh,
+            is_ready: true,
+            grow: 1,
+            refusals: 0,
+            is_waiting: false,
+            put_back: 0,
+        }
+    }
+
+    /// The kernel took a VIP of this router; tells what is worth a line.
+    pub(super) fn took(&mut self, vip: VipId, notices: &mut Vec<Notice>) {
+        let (router, index) = vip;
+        let Some(state) = self.vips.get_mut(usize::from(index)) else { return };
+        if let Some(address) = state.place.map(|place| place.address) {
+            if state.phase == Phase::Lost {
+                self.put_back += 1;
+                notices.push(Notice::PutBack { router, address, count: self.put_back });
+            }
+            if state.refused.take().is_some() {
+                self.refusals = 0;
+                notices.push(Notice::Accepted { router, address });
+            }
+        }
+        state.phase = Phase::Taken;
+    }
+
+    /// Takes the next index that may need to be added.
+    pub(super) fn next(&mut self) -> Option<u16> {
+        self.pending.pop_front().or_else(|| self.fresh.next())
+    }
+}
+
+/// Returns the name of the interface a VIP belongs on.
+pub(super) fn interface_of<'a>(vip: &'a Vip, params: &'a RouterParams) -> &'a str {
+    vip.interface.as_deref().unwrap_or(&params.interface)
+}
+
+/// Says whether an address needs nothing done to serve as a VIP: an owner's is good as it is, any other must be marked
+/// as ours and have no end of life.
+pub(super) fn is_good(address: &Address, is_owner: bool) -> bool {
+    is_owner || (address.is_permanent && address.protocol == OUR_PROTOCOL)
+}
+
+/// Withdraws one wish for a place.
+pub(super) fn forget_wish(wanted: &mut HashMap<Place, Vec<VipId>>, place: &Place, vip: VipId) {
+    if let Some(vips) = wanted.get_mut(place) {
+        vips.retain(|other| *other != vip);
+        if vips.is_empty() {
+            wanted.remove(place);
+        }
+    }
+}
+
+/// Returns how many ticks to wait after that many refusals.
+pub(super) fn wait(refusals: u32) -> u64 {
+    1u64.checked_shl(refusals.saturating_sub(1)).unwrap_or(MAX_WAIT).min(MAX_WAIT)
+}
+
+/// Makes the request for a VIP.
+pub(super) fn new_address(vip: &Vip, place: Place) -> NewAddress {
+    NewAddress {
+        place,
+        label: vip.label.clone(),
+        broadcast: vip.broadcast,
+        scope: match vip.scope {
+            Scope::Global => 0,
+            Scope::Site => 200,
+            Scope::Link => 253,
+            Scope::Host => 254,
+            Scope::Other(number) => number,
+        },
+        lifetime: None,
+    }
+}
+
+/// Returns what the kernel holds after it took a request.
+pub(super) fn as_held(new: &NewAddress) -> Address {
+    Address {
+        place: new.place,
+        protocol: OUR_PROTOCOL,
+        scope: new.scope,
+        is_secondary: false,
+        is_usable: true,
+        is_permanent: new.lifetime.is_none(),
+    }
+}

@@ -1,0 +1,129 @@
+//! A laboratory with a daemon on each node, and what can be done to it and asked of it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use vrrpd::demo::error::LabError;
+use vrrpd::demo::lab::{Lab, Node};
+use vrrpd::demo::plan::Plan;
+use vrrpd::demo::probe::Probe;
+use vrrpd::demo::scratch::Scratch;
+use vrrpd::demo::watch::{Log, Watch};
+
+use crate::driver::{Daemon, Kind};
+
+/// The nodes of one story. Fields are dropped in this order: daemons before the namespaces they live in.
+pub struct Cluster {
+    daemons: BTreeMap<Node, Daemon>,
+    /// The client.
+    pub probe: Probe,
+    /// The eye.
+    pub watch: Watch,
+    lab: Lab,
+    /// What every node is told.
+    pub plan: Plan,
+    kinds: Vec<Kind>,
+    scratch: Scratch,
+    starts: u32,
+}
+
+impl Cluster {
+    /// Builds the laboratory; no daemon runs yet.
+    pub fn new(plan: &Plan, kinds: &[Kind]) -> Result<Self, LabError> {
+        let lab = Lab::new(plan.priorities.len())?;
+        let watch = Watch::new(&lab, Arc::new(AtomicBool::new(false)))?;
+        let probe = Probe::new(lab.client(), *plan.addresses.last().expect("a plan has an address"))?;
+        let (plan, kinds, scratch) = (plan.clone(), kinds.to_vec(), Scratch::new()?);
+        Ok(Self { daemons: BTreeMap::new(), probe, watch, lab, plan, kinds, scratch, starts: 0 })
+    }
+
+    /// Returns what runs on a node; a third node runs what the first does.
+    pub fn kind(&self, node: Node) -> Kind {
+        self.kinds[node.index() % self.kinds.len()]
+    }
+
+    /// Starts a node's daemon; a dead host comes back to the switch.
+    pub fn start(&mut self, node: Node) -> Result<(), LabError> {
+        self.starts += 1;
+        // A folder per start: a killed daemon leaves files behind that would disturb the next one.
+        let folder = self.scratch.path().join(format!("{node}{}", self.starts));
+        std::fs::create_dir(&folder).map_err(LabError::kernel(format!("make {}", folder.display())))?;
+        self.lab.heal(node)?;
+        let daemon = Daemon::start(self.kind(node), &self.lab, &self.plan, node, &folder)?;
+        self.daemons.insert(node, daemon);
+        Ok(())
+    }
+
+    /// Stops a node's daemon in order.
+    pub fn stop(&mut self, node: Node) -> Result<(), LabError> {
+        self.daemons.remove(&node).map_or(Ok(()), Daemon::stop)
+    }
+
+    /// Kills a node's host: its link goes first, so that nothing can say goodbye; then its daemon and its addresses.
+    pub fn die(&mut self, node: Node) -> Result<(), LabError> {
+        self.lab.isolate(node)?;
+        self.daemons.remove(&node);
+        self.plan.addresses.iter().try_for_each(|address| self.lab.forget_address(node, *address))
+    }
+
+    /// Cuts a node off; it notices nothing.
+    pub fn isolate(&self, node: Node) -> Result<(), LabError> {
+        self.lab.isolate(node)
+    }
+
+    /// Pulls a node's cable: it sees its carrier go.
+    pub fn unplug(&self, node: Node) -> Result<(), LabError> {
+        self.lab.carrier_down(node)
+    }
+
+    /// Undoes [`Cluster::isolate`] and [`Cluster::unplug`].
+    pub fn heal(&self, node: Node) -> Result<(), LabError> {
+        self.lab.heal(node)
+    }
+
+    /// Returns the address that the client asks.
+    pub fn address(&self) -> IpAddr {
+        *self.plan.addresses.last().expect("a plan has an address")
+    }
+
+    /// Returns who holds the address, in the order of the nodes: by the kernel's word, and where the daemon moves no
+    /// addresses by who sends adverts.
+    pub fn holders(&self, log: &Log) -> Vec<Node> {
+        let by_address = log.holders(self.address());
+        let by_advert = log.advertisers(self.plan.interval * 3 / 2);
+        let is_holder = |node: &Node| match self.kind(*node).moves_addresses() {
+            true => by_address.contains(node),
+            false => self.daemons.contains_key(node) && by_advert.contains(node),
+        };
+        self.plan.nodes().filter(is_holder).collect()
+    }
+
+    /// Fails if a daemon that should run has ended.
+    pub fn check_alive(&mut self) -> Result<(), LabError> {
+        for (node, daemon) in &mut self.daemons {
+            if !daemon.is_alive() {
+                let problem = format!("ended on its own:\n{}", daemon.last_lines());
+                return Err(LabError::Daemon { name: node.to_string(), problem });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what happened from `since` on and what the daemons said last, for a failed story.
+    pub fn account(&self, since: Duration) -> String {
+        let mut text = String::from("    seen (ms into the step):\n");
+        self.watch.look(|log| {
+            for seen in log.sightings().iter().filter(|seen| seen.at >= since) {
+                let at = (seen.at - since).as_secs_f64() * 1e3;
+                text += &format!("      {at:9.1} {} {:?}\n", seen.node, seen.what);
+            }
+        });
+        for (node, daemon) in &self.daemons {
+            text += &format!("    last words of {:?} on node {node}:\n{}", self.kind(*node), daemon.last_lines());
+        }
+        text
+    }
+}

@@ -1,0 +1,239 @@
+//! One daemon of any kind on one node: its configuration file, how it is started, how it ends.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use vrrpd::demo::error::LabError;
+use vrrpd::demo::lab::{INTERFACE, Lab, Node};
+use vrrpd::demo::netlink::{Netlink, index_of};
+use vrrpd::demo::plan::{Plan, VRID};
+use vrrpd::demo::process::Process;
+use vrrpd::wire::field::{Family, Version};
+
+/// What runs on a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The program we replace.
+    Keepalived,
+    /// FRR's zebra and vrrpd: multicast only, the address sits on an interface with the virtual MAC address and is
+    /// never removed.
+    Frr,
+    /// Ours.
+    Vrrpd,
+}
+
+impl Kind {
+    /// How much longer than the protocol says a start may take until the daemon listens. Generous.
+    pub fn start_slack(self) -> Duration {
+        match self {
+            Self::Keepalived => Duration::from_millis(1500),
+            Self::Frr => Duration::from_secs(4),
+            Self::Vrrpd => Duration::from_millis(500),
+        }
+    }
+
+    /// Says whether the node's address list shows who is master.
+    pub fn moves_addresses(self) -> bool {
+        match self {
+            Self::Keepalived | Self::Vrrpd => true,
+            Self::Frr => false,
+        }
+    }
+}
+
+/// A running daemon. Dropping it kills it without a goodbye.
+pub struct Daemon {
+    /// Last first: the order in which they are stopped.
+    processes: Vec<Process>,
+    kind: Kind,
+}
+
+impl Daemon {
+    /// Starts a daemon on a node; `folder` is its own and exists.
+    pub fn start(kind: Kind, lab: &Lab, plan: &Plan, node: Node, folder: &Path) -> Result<Self, LabError> {
+        let processes = match kind {
+            Kind::Keepalived => vec![run(lab, node, keepalived(plan, node, folder)?)?],
+            Kind::Vrrpd => vec![run(lab, node, vrrpd(plan, node, folder)?)?],
+            Kind::Frr => {
+                prepare_frr(lab, plan, node, folder)?;
+                let zebra = run(lab, node, frr("zebra", folder)?)?;
+                await_file(&folder.join("zserv"), &zebra)?;
+                vec![run(lab, node, frr("vrrpd", folder)?)?, zebra]
+            }
+        };
+        Ok(Self { processes, kind })
+    }
+
+    /// Says whether all of it is running.
+    pub fn is_alive(&mut self) -> bool {
+        self.processes.iter_mut().all(Process::is_alive)
+    }
+
+    /// Returns its last words.
+    pub fn last_lines(&self) -> String {
+        let lines = self.processes.iter().flat_map(|process| process.last_lines(25));
+        lines.map(|line| format!("      {line}\n")).collect()
+    }
+
+    /// Stops it as a service manager would, and waits for its end.
+    pub fn stop(self) -> Result<(), LabError> {
+        for process in self.processes {
+            let problem = process.problem("ended badly");
+            let status = process.stop(Duration::from_secs(10))?;
+            // FRR's daemons end with whatever status they like.
+            if !status.success() && self.kind != Kind::Frr {
+                return Err(problem);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn run(lab: &Lab, node: Node, command: Command) -> Result<Process, LabError> {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Process::start(lab.namespace(node)?, &format!("{program} on node {node}"), command, Box::new(|_| {}))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), LabError> {
+    fs::write(path, text).map_err(LabError::kernel(format!("write {}", path.display())))
+}
+
+fn vrrpd(plan: &Plan, node: Node, folder: &Path) -> Result<Command, LabError> {
+    let config = folder.join("vrrpd.toml");
+    write(&config, &plan.toml(node))?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vrrpd"));
+    command.arg("run").arg("--config").arg(config).arg("--runtime-dir").arg(folder.join("run"));
+    command.args(["--log", "text", "--exit-with-parent"]);
+    Ok(command)
+}
+
+fn keepalived(plan: &Plan, node: Node, folder: &Path) -> Result<Command, LabError> {
+    let config = folder.join("keepalived.conf");
+    write(&config, &keepalived_conf(plan, node))?;
+    let mut command = Command::new(program(&["/usr/sbin/keepalived", "/usr/bin/keepalived"]));
+    command.args(["-n", "-P", "-l", "-G", "-D", "-f"]).arg(config);
+    for (flag, file) in [("-p", "main.pid"), ("-r", "vrrp.pid"), ("-c", "check.pid")] {
+        command.arg(flag).arg(folder.join(file));
+    }
+    // Its dumps go there.
+    command.env("TMPDIR", folder);
+    Ok(command)
+}
+
+fn keepalived_conf(plan: &Plan, node: Node) -> String {
+    let mut lines = vec![
+        format!("global_defs {{\n  router_id {node}\n  script_user root\n}}"),
+        "vrrp_instance web {".to_owned(),
+        "  state BACKUP".to_owned(),
+        format!("  interface {INTERFACE}"),
+        format!("  virtual_router_id {VRID}"),
+        format!("  version {}", plan.version.number()),
+        format!("  priority {}", plan.priority(node)),
+        format!("  advert_int {}", plan.interval.as_secs_f64()),
+    ];
+    if !plan.preempt {
+        lines.push("  nopreempt".to_owned());
+    }
+    if !plan.is_multicast {
+        lines.push(format!("  unicast_src_ip {}", plan.source(node)));
+        lines.push("  unicast_peer {".to_owned());
+        lines.extend(plan.peers(node).map(|peer| format!("    {peer}")));
+        lines.push("  }".to_owned());
+    }
+    lines.push("  virtual_ipaddress {".to_owned());
+    for address in &plan.addresses {
+        lines.push(format!("    {address}/{} dev {INTERFACE}", Family::of(address).max_prefix_len()));
+    }
+    lines.push("  }\n}\n".to_owned());
+    lines.join("\n")
+}
+
+/// Makes the interface that FRR wants to find, and files it may read after it has dropped root.
+fn prepare_frr(lab: &Lab, plan: &Plan, node: Node, folder: &Path) -> Result<(), LabError> {
+    let namespace = lab.namespace(node)?;
+    for key in ["all", "default"] {
+        namespace.set(&format!("ipv4/conf/{key}/arp_ignore"), 1)?;
+        namespace.set(&format!("ipv4/conf/{key}/rp_filter"), 0)?;
+    }
+    namespace.set(&format!("ipv4/conf/{INTERFACE}/rp_filter"), 0)?;
+    let addresses = plan.addresses.clone();
+    let made = namespace.enter(move || {
+        let mut netlink = Netlink::open()?;
+        // Left over from the last start: a reboot would have removed it.
+        if let Ok(index) = index_of(FRR_INTERFACE) {
+            netlink.delete_link(index)?;
+        }
+        let index = netlink.add_macvlan(FRR_INTERFACE, index_of(INTERFACE)?, [0, 0, 0x5e, 0, 1, VRID])?;
+        addresses
+            .into_iter()
+            .try_for_each(|address| netlink.add_address(index, address, Family::of(&address).max_prefix_len()))
+    });
+    made.map_err(LabError::kernel("make the interface with the virtual MAC address"))?;
+    write(&folder.join("vrrpd.conf"), &frr_conf(plan, node))?;
+    write(&folder.join("zebra.conf"), "")?;
+    give_to_frr(folder).map_err(LabError::kernel("give a folder to the user frr"))
+}
+
+/// The interface with the virtual MAC address. FRR finds it by that address, not by its name.
+const FRR_INTERFACE: &str = "vr4-51";
+
+fn frr_conf(plan: &Plan, node: Node) -> String {
+    let version = match plan.version {
+        Version::V2 => 2,
+        Version::V3 => 3,
+    };
+    let mut text = format!("interface {INTERFACE}\n vrrp {VRID} version {version}\n");
+    text += &format!(" vrrp {VRID} priority {}\n", plan.priority(node));
+    text += &format!(" vrrp {VRID} advertisement-interval {}\n", plan.interval.as_millis());
+    if !plan.preempt {
+        text += &format!(" no vrrp {VRID} preempt\n");
+    }
+    for address in &plan.addresses {
+        text += &format!(" vrrp {VRID} ip {address}\n");
+    }
+    text + "!\n"
+}
+
+fn frr(daemon: &str, folder: &Path) -> Result<Command, LabError> {
+    let paths = [format!("/usr/lib/frr/{daemon}"), format!("/usr/libexec/frr/{daemon}")];
+    let mut command = Command::new(program(&paths.each_ref().map(String::as_str)));
+    command.args(["-u", "frr", "-g", "frr", "-A", "127.0.0.1", "-P", "0", "--log", "stdout", "--log-level", "warn"]);
+    command.arg("-z").arg(folder.join("zserv")).arg("-i").arg(folder.join(format!("{daemon}.pid")));
+    command.arg("--vty_socket").arg(folder).arg("-f").arg(folder.join(format!("{daemon}.conf")));
+    command.current_dir(folder);
+    Ok(command)
+}
+
+fn give_to_frr(folder: &Path) -> std::io::Result<()> {
+    let user = nix::unistd::User::from_name("frr")?.ok_or(std::io::ErrorKind::NotFound)?;
+    if let Some(parent) = folder.parent() {
+        fs::set_permissions(parent, fs::Permissions::from_mode(0o711))?;
+    }
+    let (uid, gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+    chown(folder, uid, gid)?;
+    for entry in fs::read_dir(folder)? {
+        chown(entry?.path(), uid, gid)?;
+    }
+    Ok(())
+}
+
+fn await_file(path: &Path, process: &Process) -> Result<(), LabError> {
+    for _ in 0..500 {
+        if path.exists() {
+            // The socket's name is there a moment before somebody listens.
+            std::thread::sleep(Duration::from_millis(200));
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err(process.problem(&format!("made no {}", path.display())))
+}
+
+/// Returns the first path that exists; the first one if none does, so that the error names it.
+fn program(paths: &[&str]) -> PathBuf {
+    let found = paths.iter().find(|path| Path::new(path).exists()).or(paths.first());
+    found.map(PathBuf::from).unwrap_or_default()
+}

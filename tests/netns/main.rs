@@ -1,0 +1,110 @@
+//! Stories on the real kernel: nodes and a client in network namespaces, real daemons, and an eye on who holds the
+//! address and what the client got.
+//!
+//! Each story is told first with Keepalived alone (which proves the story), then mixed both ways round, then with two
+//! of ours. `stories.rs` has the stories, the list below the pairings. Needs root (or a user namespace) and is off
+//! unless `VRRPD_NETNS=1`; `tests/run` sets it, and then a missing privilege is a failure.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
+
+mod cluster;
+mod demo;
+mod driver;
+mod laboratory;
+mod measure;
+mod stories;
+mod story;
+
+use std::io::Write;
+use std::sync::{Mutex, Once, PoisonError};
+
+use driver::Kind::{Frr, Keepalived, Vrrpd};
+
+/// Makes one test per story and pairing: `PAIRING::STORY`.
+macro_rules! tell {
+    ($($pairing:ident = $kinds:expr, $($story:ident)+;)+) => {
+        $(mod $pairing {
+            use super::*;
+            $(#[test]
+            fn $story() {
+                in_turn(|| story::tell(&stories::$story(), &$kinds));
+            })+
+        })+
+    };
+}
+
+tell! {
+    keepalived_alone = [Keepalived, Keepalived],
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
+        v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
+    keepalived_and_frr = [Keepalived, Frr], v3_multicast;
+    frr_and_keepalived = [Frr, Keepalived], v3_multicast;
+    keepalived_and_ours = [Keepalived, Vrrpd],
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
+        v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
+    ours_and_keepalived = [Vrrpd, Keepalived],
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
+        v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
+    ours_and_frr = [Vrrpd, Frr], v3_multicast;
+    frr_and_ours = [Frr, Vrrpd], v3_multicast;
+    ours_alone = [Vrrpd, Vrrpd],
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
+        v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
+}
+
+/// Makes one test per measurement and pairing.
+macro_rules! measure {
+    ($($name:ident = $measurement:ident($kinds:expr $(, $limit:expr)?);)+) => {
+        $(#[test]
+        fn $name() {
+            in_turn(|| measure::$measurement(&$kinds $(, $limit)?));
+        })+
+    };
+}
+
+measure! {
+    keepalived_host_death_lateness = host_death_lateness([Keepalived, Keepalived]);
+    ours_host_death_lateness = host_death_lateness([Vrrpd, Vrrpd]);
+    keepalived_advert_spacing = advert_spacing([Keepalived, Keepalived], 12.0);
+    ours_advert_spacing = advert_spacing([Vrrpd, Vrrpd], 10.1);
+    ours_client_after_50_heals = client_after_50_heals([Vrrpd, Vrrpd]);
+}
+
+#[test]
+fn laboratory_sees_what_is_done_to_it() {
+    in_turn(laboratory::sees_what_is_done_to_it);
+}
+
+#[test]
+fn demo_plays_to_the_end() {
+    in_turn(demo::plays_to_the_end);
+}
+
+#[test]
+fn demo_is_gone_after_ctrl_c() {
+    in_turn(demo::is_gone_after_ctrl_c);
+}
+
+#[test]
+fn demo_daemons_die_with_it() {
+    in_turn(demo::its_daemons_die_with_it);
+}
+
+/// Runs one story at a time, whatever the number of test threads: they measure time. Says why when it does not run.
+fn in_turn(tell: impl FnOnce()) {
+    static TURN: Mutex<()> = Mutex::new(());
+    static SAY_ONCE: Once = Once::new();
+    if std::env::var_os("VRRPD_NETNS").is_none_or(|value| value != "1") {
+        // Not `eprintln!`, which the test harness keeps to itself when a test passes.
+        SAY_ONCE.call_once(|| {
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: the stories on the real kernel: VRRPD_NETNS is not 1 (./tests/run sets it; needs root)"
+            );
+        });
+        return;
+    }
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    tell();
+}

@@ -1,0 +1,19 @@
+//! Every requirement of RFC 9568 and RFC 3768 that applies to us, on the engine itself and with time as a number.
+//!
+//! `docs/rfc9568-ledger.md` says which test belongs to which requirement; `bench` is what they stand on.
+
+mod bench;
+
+mod departures;
+mod malformed;
+mod packet;
+mod rfc3768;
+mod s5_1_header;
+mod s5_2_fields;
+mod s6_1_timers;
+mod s6_4_1_initialize;
+mod s6_4_2_backup;
+mod s6_4_3_master;
+mod s7_1_receiving;
+mod s7_2_sending;
+mod s8_operation;

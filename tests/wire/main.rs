@@ -1,0 +1,12 @@
+//! Golden bytes and properties of the `wire` layer.
+//!
+//! | file | shows |
+//! |---|---|
+//! | `captures` | what Keepalived and FRR sent reads as it should and is written again byte for byte |
+//! | `malformed` | each broken packet is refused for its own reason |
+//! | `properties` | what holds for any bytes; also run by the fuzz target |
+
+mod captures;
+mod malformed;
+mod pcap;
+mod properties;
