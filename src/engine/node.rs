@@ -69,8 +69,11 @@ impl Node {
 
     /// Takes in one thing that happened.
     ///
-    /// `now` is never earlier than in the call before. Never panics.
+    /// `now` is never earlier than in the call before. After `Output::Finished` nothing happens any more. Never panics.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        if self.phase == Phase::Stopped {
+            return;
+        }
         let now = now.mono;
         match input {
             Input::Datagram(datagram) => self.receive(now, datagram),

@@ -107,11 +107,15 @@ impl VirtualRouter {
 
     /// Says what the interface is like: `local` when it can be used, else why not.
     ///
-    /// Another index than before means that the interface was deleted and made again: the VIPs on it are gone.
+    /// Another index than before means that the interface was deleted and made again: the VIPs on it are gone. Nobody
+    /// reaches VIPs through an interface that cannot be used, so a handover ends there.
     pub fn relocate(&mut self, now: Instant, local: Result<Local, Reason>, out: &mut Outbox) {
         let before = self.local;
         self.local = local.ok();
         if !self.is_started {
+            if self.local.map(|local| local.interface) != before.map(|local| local.interface) {
+                self.release(out);
+            }
             return;
         }
         let is_faulty = matches!(self.state, State::Initialize { fault: Some(_) });
