@@ -9,12 +9,14 @@
 #![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
 
 mod cluster;
+mod conformance;
 mod demo;
 mod driver;
 mod laboratory;
 mod measure;
 mod stories;
 mod story;
+mod tap;
 
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
