@@ -265,7 +265,7 @@ impl VirtualRouter {
         }
     }
 
-    /// Becomes Master: advert first, then the addresses, so that an old Master withdraws before they are announced.
+    /// Becomes Master: advert first, then the addresses, so that an old Master learns of it before they are announced.
     pub(super) fn promote(
         &mut self,
         now: Instant,
