@@ -290,7 +290,7 @@ const VIP_ROWS: &[Row] = &[
         "virtual_ipaddress {\n10.0.0.1 peer 10.0.0.2/30\n}",
         |router| show((router.vips[0].options.peer, router.vips[0].prefix_len)),
         "(Some(10.0.0.2), 30)",
-        &[],
+        &["not-applied"],
     ),
     (
         "preferred_lft",
@@ -321,7 +321,7 @@ const VIP_ROWS: &[Row] = &[
             ])
         },
         "[true, true, true, true, true, true]",
-        &[],
+        &["not-applied"],
     ),
 ];
 

@@ -149,7 +149,14 @@ pub fn watch_for(params: &Arc<RouterParams>) -> Wish {
 /// Adds an address as an earlier run of the daemon would have left it.
 async fn leave_behind(kernel: &Kernel, address: &str) {
     let place = Place { interface: kernel.index("va").await, address: address.parse().unwrap(), prefix_len: 32 };
-    let request = Request::Add(NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None });
+    let request = Request::Add(NewAddress {
+        place,
+        label: None,
+        broadcast: None,
+        scope: 0,
+        lifetime: None,
+        options: VipOptions::default(),
+    });
     let mut results = Vec::new();
     Requests::open().unwrap().carry_out(&[request], &mut results);
     assert_eq!(results, [Ok(())]);
@@ -161,7 +168,14 @@ fn requests_are_idempotent_and_refusals_come_with_the_kernels_words() {
         Pair::new().a.run(async |kernel| {
             let interface = kernel.index("va").await;
             let place = |text: &str, prefix_len| Place { interface, address: text.parse().unwrap(), prefix_len };
-            let new = |place| NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None };
+            let new = |place| NewAddress {
+                place,
+                label: None,
+                broadcast: None,
+                scope: 0,
+                lifetime: None,
+                options: VipOptions::default(),
+            };
             let v4 = place("10.9.0.30", 32);
             let v6 = place("2001:db8:9::30", 128);
             let mut requests = Requests::open().unwrap();
@@ -206,7 +220,10 @@ fn added_addresses_look_in_the_kernel_as_configured() {
             labelled.label = Some("vip".into());
             labelled.broadcast = Some("10.9.0.255".parse().unwrap());
             labelled.scope = Scope::Link;
-            let params = router(vec![labelled, vip("10.9.0.31/24"), vip("2001:db8:9::30/128")]);
+            let mut no_source = vip("2001:db8:9::30/128");
+            no_source.options.preferred_lifetime = Some(0);
+            no_source.options.has_no_route = true;
+            let params = router(vec![labelled, vip("10.9.0.31/24"), no_source]);
             let mut service = Service::start(vec![watch_for(&params)]).await;
             service.acquire(&params);
             service.confirmed(3).await;
@@ -227,6 +244,11 @@ fn added_addresses_look_in_the_kernel_as_configured() {
                 }
                 if ours {
                     assert!(flags.contains(AddressFlags::Permanent) && !flags.contains(AddressFlags::Tentative));
+                    for (flag, word) in
+                        [(AddressFlags::Deprecated, " deprecated"), (AddressFlags::Noprefixroute, " noprefixroute")]
+                    {
+                        text += if flags.contains(flag) { word } else { "" };
+                    }
                     described.push(format!("{text} scope {}", u8::from(message.header.scope)));
                 }
             }
@@ -236,7 +258,7 @@ fn added_addresses_look_in_the_kernel_as_configured() {
                 [
                     "10.9.0.30 brd 10.9.0.255 label vip scope 253",
                     "10.9.0.31 label va scope 0",
-                    "2001:db8:9::30 scope 0"
+                    "2001:db8:9::30 deprecated noprefixroute scope 0"
                 ]
             );
             // Usable at once: a socket can be bound to it.
@@ -386,8 +408,16 @@ fn lost_notifications_lead_to_a_new_reading_and_nothing_stays_lost() {
             // On this thread the service cannot read meanwhile, so its buffer overflows.
             let mut requests = Requests::open().unwrap();
             let mut results = Vec::new();
-            let add =
-                |place| Request::Add(NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None });
+            let add = |place| {
+                Request::Add(NewAddress {
+                    place,
+                    label: None,
+                    broadcast: None,
+                    scope: 0,
+                    lifetime: None,
+                    options: VipOptions::default(),
+                })
+            };
             let batch: Vec<Request> = (0..500).flat_map(|i| [add(foreign(i)), Request::Delete(foreign(i))]).collect();
             for _ in 0..60 {
                 requests.carry_out(&batch, &mut results);

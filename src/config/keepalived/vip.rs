@@ -100,7 +100,10 @@ fn flag(option: &str, vip: &mut Vip) -> Flag {
         "noprefixroute" => options.has_no_route = true,
         "autojoin" => options.joins_group = true,
         "-nodad" => options.detects_duplicates = true,
-        "no_track" => options.is_untracked = true,
+        "no_track" => {
+            options.is_untracked = true;
+            return Flag::NotApplied("it is put back when somebody else removes it, as every address is");
+        }
         "use_vmac" => return Flag::NotApplied("no virtual MAC: the address keeps the interface's own"),
         "track_group" => return Flag::NotApplied("static entries are not watched"),
         _ => return Flag::Unknown,
@@ -170,6 +173,8 @@ fn peer(given: &At<String>, vip: &mut Vip, report: &mut Report) {
         Some(peer) => {
             let longest = Family::of(&peer).max_prefix_len();
             vip.options.peer = Some(peer);
+            let effect = "this version adds the address without the peer; its prefix length is that of the peer";
+            report.remark(given.spot, Remark::NotApplied { keyword: "peer".to_owned(), effect });
             // The network is the peer's then.
             vip.prefix_len = len.filter(|len| (1..=longest).contains(len)).unwrap_or(longest);
         }

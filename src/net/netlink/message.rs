@@ -17,6 +17,8 @@ const NLMSG_ERROR: u16 = 2;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 /// Attribute of an error: the kernel's words.
 const NLMSGERR_ATTR_MSG: u16 = 1;
+/// Seconds that never end.
+const FOREVER: u32 = u32::MAX;
 /// Length of a message header.
 const HEADER: usize = 16;
 
@@ -115,9 +117,11 @@ pub(super) fn emit(request: &Request, sequence: u32, datagram: &mut Vec<u8>) {
 fn new_address(new: &NewAddress) -> AddressMessage {
     let mut message = bare(&new.place);
     message.header.scope = AddressScope::from(new.scope);
-    if new.place.address.is_ipv6() {
-        // Without it the address would be tentative, and dead to its clients, for more than a second.
-        message.header.flags = AddressHeaderFlags::Nodad;
+    let flags = flags(new);
+    // The header has room for the low byte alone, and the kernel wants the attribute when there are more.
+    message.header.flags = AddressHeaderFlags::from_bits_retain(flags.bits().to_le_bytes()[0]);
+    if flags.bits() > u32::from(u8::MAX) {
+        message.attributes.push(AddressAttribute::Flags(flags));
     }
     if let Some(broadcast) = new.broadcast {
         message.attributes.push(AddressAttribute::Broadcast(broadcast));
@@ -125,14 +129,27 @@ fn new_address(new: &NewAddress) -> AddressMessage {
     if let Some(label) = &new.label {
         message.attributes.push(AddressAttribute::Label(label.clone()));
     }
-    if let Some(seconds) = new.lifetime {
+    if new.lifetime.is_some() || new.options.preferred_lifetime.is_some() {
         let mut lifetime = CacheInfo::default();
-        lifetime.ifa_valid = seconds;
-        lifetime.ifa_preferred = seconds;
+        lifetime.ifa_valid = new.lifetime.unwrap_or(FOREVER);
+        lifetime.ifa_preferred = new.options.preferred_lifetime.unwrap_or(FOREVER).min(lifetime.ifa_valid);
         message.attributes.push(AddressAttribute::CacheInfo(lifetime));
     }
     message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(OUR_PROTOCOL)));
     message
+}
+
+/// Returns the flags of an address to add.
+fn flags(new: &NewAddress) -> AddressFlags {
+    let options = &new.options;
+    let mut flags = AddressFlags::empty();
+    // With detection the address is tentative, and dead to its clients, for more than a second.
+    flags.set(AddressFlags::Nodad, new.place.address.is_ipv6() && !options.detects_duplicates);
+    flags.set(AddressFlags::Homeaddress, options.is_home);
+    flags.set(AddressFlags::Managetempaddr, options.manages_temporary);
+    flags.set(AddressFlags::Noprefixroute, options.has_no_route);
+    flags.set(AddressFlags::Mcautojoin, options.joins_group);
+    flags
 }
 
 /// Makes a message that names an address.
@@ -203,6 +220,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::params::VipOptions;
 
     fn place(address: &str, prefix_len: u8) -> Place {
         Place { interface: 7, address: address.parse().unwrap(), prefix_len }
@@ -220,6 +238,7 @@ mod tests {
             broadcast: None,
             scope: 253,
             lifetime: None,
+            options: VipOptions::default(),
         };
         let mut datagram = Vec::new();
         emit(&Request::Add(new), 5, &mut datagram);
@@ -235,9 +254,36 @@ mod tests {
     }
 
     #[test]
+    fn added_address_has_the_options_of_the_vip() {
+        let options = VipOptions {
+            preferred_lifetime: Some(0),
+            detects_duplicates: true,
+            is_home: true,
+            has_no_route: true,
+            ..VipOptions::default()
+        };
+        let place = place("2001:db8::30", 128);
+        let new = NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None, options };
+        let message = new_address(&new);
+        let flags = AddressFlags::Homeaddress | AddressFlags::Noprefixroute;
+        assert!(message.attributes.contains(&AddressAttribute::Flags(flags)), "{message:?}");
+        let lifetimes = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::CacheInfo(lifetime) => Some((lifetime.ifa_valid, lifetime.ifa_preferred)),
+            _ => None,
+        });
+        assert_eq!(lifetimes, Some((u32::MAX, 0)));
+    }
+
+    #[test]
     fn added_ipv6_address_skips_duplicate_detection() {
-        let new =
-            NewAddress { place: place("2001:db8::30", 128), label: None, broadcast: None, scope: 0, lifetime: Some(3) };
+        let new = NewAddress {
+            place: place("2001:db8::30", 128),
+            label: None,
+            broadcast: None,
+            scope: 0,
+            lifetime: Some(3),
+            options: VipOptions::default(),
+        };
         let message = new_address(&new);
         assert_eq!(message.header.flags, AddressHeaderFlags::Nodad);
         let seconds = message.attributes.iter().find_map(|attribute| match attribute {

@@ -19,6 +19,8 @@ pub mod requests;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::engine::params::VipOptions;
+
 pub use dump::{Dump, DumpError, Dumper};
 pub use monitor::Monitor;
 pub use requests::Requests;
@@ -96,7 +98,7 @@ pub enum Request {
     Delete(Place),
 }
 
-/// An address to add. It is marked as ours, and without duplicate address detection.
+/// An address to add. It is marked as ours, and without duplicate address detection unless its options ask for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewAddress {
     /// Where.
@@ -109,6 +111,8 @@ pub struct NewAddress {
     pub scope: u8,
     /// Whole seconds until the kernel removes it by itself, at least 1; `None`: never.
     pub lifetime: Option<u32>,
+    /// What few addresses have; the peer and what concerns us alone are not for the kernel.
+    pub options: VipOptions,
 }
 
 /// The kernel refused a request.

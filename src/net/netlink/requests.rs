@@ -131,7 +131,14 @@ mod tests {
     fn only_a_deletion_may_miss_its_address() {
         let place = Place { interface: 1, address: "10.0.0.1".parse().unwrap(), prefix_len: 32 };
         let delete = Request::Delete(place);
-        let add = Request::Add(NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None });
+        let add = Request::Add(NewAddress {
+            place,
+            label: None,
+            broadcast: None,
+            scope: 0,
+            lifetime: None,
+            options: Default::default(),
+        });
         for (request, errno, good) in [
             (&delete, Errno::EADDRNOTAVAIL, true),
             (&delete, Errno::ENODEV, true),

@@ -156,6 +156,7 @@ pub(super) fn new_address(vip: &Vip, place: Place) -> NewAddress {
             Scope::Other(number) => number,
         },
         lifetime: None,
+        options: vip.options.clone(),
     }
 }
 
