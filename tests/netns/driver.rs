@@ -23,6 +23,8 @@ pub enum Kind {
     Frr,
     /// Ours.
     Vrrpd,
+    /// Ours, with the file that Keepalived would get.
+    Unchanged,
 }
 
 impl Kind {
@@ -31,14 +33,22 @@ impl Kind {
         match self {
             Self::Keepalived => Duration::from_millis(1500),
             Self::Frr => Duration::from_secs(4),
-            Self::Vrrpd => Duration::from_millis(500),
+            Self::Vrrpd | Self::Unchanged => Duration::from_millis(500),
+        }
+    }
+
+    /// Says whether it is ours, whatever file it reads.
+    pub fn is_ours(self) -> bool {
+        match self {
+            Self::Keepalived | Self::Frr => false,
+            Self::Vrrpd | Self::Unchanged => true,
         }
     }
 
     /// Says whether the node's address list shows who is master.
     pub fn moves_addresses(self) -> bool {
         match self {
-            Self::Keepalived | Self::Vrrpd => true,
+            Self::Keepalived | Self::Vrrpd | Self::Unchanged => true,
             Self::Frr => false,
         }
     }
@@ -56,7 +66,10 @@ impl Daemon {
     pub fn start(kind: Kind, lab: &Lab, plan: &Plan, node: Node, folder: &Path) -> Result<Self, LabError> {
         let processes = match kind {
             Kind::Keepalived => vec![run(lab, node, keepalived(plan, node, folder)?)?],
-            Kind::Vrrpd => vec![run(lab, node, vrrpd(plan, node, folder)?)?],
+            Kind::Vrrpd => vec![run(lab, node, vrrpd("vrrpd.toml", &plan.toml(node), folder)?)?],
+            Kind::Unchanged => {
+                vec![run(lab, node, vrrpd("keepalived.conf", &keepalived_conf(plan, node), folder)?)?]
+            }
             Kind::Frr => {
                 prepare_frr(lab, plan, node, folder)?;
                 let zebra = run(lab, node, frr("zebra", folder)?)?;
@@ -101,9 +114,9 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
     fs::write(path, text).map_err(LabError::kernel(format!("write {}", path.display())))
 }
 
-fn vrrpd(plan: &Plan, node: Node, folder: &Path) -> Result<Command, LabError> {
-    let config = folder.join("vrrpd.toml");
-    write(&config, &plan.toml(node))?;
+fn vrrpd(name: &str, text: &str, folder: &Path) -> Result<Command, LabError> {
+    let config = folder.join(name);
+    write(&config, text)?;
     // Another build of it (optimised, say) is measured with VRRPD_BINARY.
     let program = std::env::var_os("VRRPD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_vrrpd").into());
     let mut command = Command::new(program);

@@ -169,7 +169,7 @@ fn check_moves(cluster: &Cluster, step: &Step, before: &[Node], since: Duration)
 /// The client gets its answers from the one who holds the address, or from one of those.
 fn check_client(cluster: &Cluster, step: &Step, before: &[Node]) -> Result<(), LabError> {
     let is_keepalived_after_rivalry =
-        before.len() > 1 && step.holders.iter().any(|node| cluster.kind(*node) != Kind::Vrrpd);
+        before.len() > 1 && step.holders.iter().any(|node| !cluster.kind(*node).is_ours());
     // After a split Keepalived leaves some clients with the loser; that is a reason for this project, not its test.
     if step.holders.is_empty() || is_keepalived_after_rivalry {
         return Ok(());
@@ -202,12 +202,12 @@ fn check_outage(
     match (step.miss, step.act) {
         (Miss::Anything, _) => Ok(()),
         (Miss::Nothing, _) => nothing_lost(),
-        (Miss::Handover, Act::Stop(node)) if cluster.kind(node) == Kind::Vrrpd => nothing_lost(),
+        (Miss::Handover, Act::Stop(node)) if cluster.kind(node).is_ours() => nothing_lost(),
         (Miss::Handover, Act::Stop(_)) => {
             too_long(taker.map(|node| cluster.plan.skew(node)).unwrap_or_default() + SLACK)
         }
         (Miss::Handover, _) => match leaver {
-            Some(leaver) if cluster.kind(leaver) == Kind::Vrrpd => nothing_lost(),
+            Some(leaver) if cluster.kind(leaver).is_ours() => nothing_lost(),
             Some(_) | None => too_long(SLACK),
         },
         (Miss::Death, Act::Die(dead) | Act::Isolate(dead) | Act::Unplug(dead)) => {
