@@ -477,6 +477,39 @@ fn scripts_are_kept_whole_and_said_not_to_run() {
 }
 
 #[test]
+fn script_keywords_that_are_wrong_fall_back() {
+    for (line, kind) in [
+        ("script", ""),
+        ("interval 0", ""),
+        ("interval .2", "value"),
+        ("interval soon", "value"),
+        ("timeout 1x", "value"),
+        ("timeout never", "value"),
+        ("weight 300", "value"),
+        ("weight heavy", "value"),
+        ("weight 2 backwards", "value"),
+        ("rise 0", "value"),
+        ("fall 0", "value"),
+        ("user a b c", "extra-words"),
+        ("rise 1 2", "extra-words"),
+        ("script \"a | b\"", "shell-syntax"),
+        ("intervall 2", "unknown-keyword"),
+    ] {
+        let text = format!("vrrp_script chk {{\n script /bin/true\n {line}\n}}\n{}", INSTANCE.replace("LINE", ""));
+        if line == "script" {
+            assert!(refused(&text).contains("`script` needs a word"));
+            continue;
+        }
+        let loaded = load(&text);
+        let mut found = kinds(&loaded.warnings);
+        found.retain(|kind| !matches!(*kind, "not-run" | "unused"));
+        assert_eq!(found.join(" "), kind, "{line}");
+        let script = &document(&loaded).scripts[0];
+        assert_eq!((script.interval.as_secs(), script.rise, script.fall), (1, 1, 1), "{line}");
+    }
+}
+
+#[test]
 fn order_matters_as_in_keepalived() {
     let instance = "vrrp_instance V {\n interface e\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.1/24\n }\n \
                     track_script {\n chk\n }\n}\n";

@@ -268,3 +268,16 @@ fn status_of_a_master_shows_the_priority_and_address_it_sends() {
     bench.interface(Interface { addresses: vec![ip("192.0.2.13")], ..interface() });
     assert_eq!(bench.snapshot().master.unwrap().address, ip("192.0.2.13"));
 }
+
+#[test]
+fn link_that_is_down_is_a_fault_unless_it_is_ignored() {
+    for (ignores_link, state) in [(false, StateName::Fault), (true, StateName::Backup)] {
+        let mut bench = Bench::new(RouterParams { ignores_link, ..v3() });
+        bench.link(false);
+        bench.start();
+        assert_eq!(bench.state(), state, "{ignores_link}");
+    }
+    let mut bench = Bench::backup(RouterParams { ignores_link: true, ..v3() });
+    bench.interface(Interface { index: None, ..interface() });
+    assert_eq!(bench.state(), StateName::Fault, "an interface that is not there is");
+}

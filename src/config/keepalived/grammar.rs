@@ -363,3 +363,40 @@ const GROUP: &[Keyword] = &[
 const TRACK_GROUP: &[Keyword] = &[list("group")];
 
 const GARP_GROUP: &[Keyword] = &[word("garp_interval"), word("gna_interval"), word("interface"), list("interfaces")];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const INSTANCE_HEAD: &str =
+        "vrrp_instance V {\n interface e\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.1/24\n }\n";
+
+    /// Every keyword is either read or has its own sentence; none falls through.
+    #[test]
+    fn each_keyword_has_a_fate() {
+        for (table, head, tail) in [
+            (ROOT, String::new(), format!("{INSTANCE_HEAD}}}\n")),
+            (GLOBAL, "global_defs {\n".to_owned(), format!("}}\n{INSTANCE_HEAD}}}\n")),
+            (INSTANCE, INSTANCE_HEAD.to_owned(), "}\n".to_owned()),
+            (GROUP, "vrrp_sync_group G {\n".to_owned(), format!("}}\n{INSTANCE_HEAD}}}\n")),
+        ] {
+            for keyword in table {
+                let body = match keyword.body {
+                    Body::None => "",
+                    Body::Block(_) | Body::List | Body::Foreign => " {\n}",
+                };
+                let text = format!("{head}{} {}{body}\n{tail}", keyword.name, "1 ".repeat(keyword.least));
+                let found = match crate::config::keepalived::read("f", Path::new("."), text.as_bytes()) {
+                    Ok(loaded) => loaded.warnings,
+                    Err(problems) => problems.0,
+                };
+                for problem in found {
+                    let text = problem.to_string();
+                    assert!(!text.contains("does not know it") && !text.contains("unknown keyword"), "{text}");
+                }
+            }
+        }
+    }
+}
