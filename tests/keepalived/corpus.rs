@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use vrrpd::config::{self, Format};
 
+use crate::property::check_keepalived;
 use crate::reader::{assert_converts, kinds};
 
 #[test]
@@ -24,6 +25,13 @@ fn every_file_is_read_as_keepalived_reads_it_and_converted() {
         let (number, class) = (&row[0], &row[3]);
         let path = folder.join(format!("{number}.conf"));
         files += 1;
+        let bytes = fs::read(&path).unwrap();
+        for part in 1..10 {
+            // A file that was cut off, and what was cut off.
+            let (head, tail) = bytes.split_at(bytes.len() * part / 10);
+            check_keepalived(head);
+            check_keepalived(tail);
+        }
         match config::load(&path, Some(Format::Keepalived)) {
             Ok(loaded) => {
                 assert_ne!(class, "fatal", "{number}: Keepalived cannot run it");
