@@ -249,8 +249,16 @@ impl Run {
     fn lower_a_master(&mut self) -> Result<(), String> {
         let router = self.world.rng.below(self.case.specs.len());
         let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        let is_outranked = self.world.hosts[master].snapshot(router).is_some_and(|snapshot| {
+            let may_fall = snapshot.effective_priority > Priority::LOWEST && !snapshot.params.is_owner();
+            may_fall && snapshot.peers.iter().any(|peer| peer.priority > Some(1))
+        });
         self.world.act(Action::Priority(master, router, 1));
         self.world.count("clean demotions", 1);
+        self.go(self.case.timing.wake.1)?;
+        if is_outranked && self.world.state(master, router) == StateName::Master {
+            return Err(format!("host {master} does not yield to a peer that it knows to be better"));
+        }
         self.settle()?;
         self.check_gap("a lowered priority")
     }
