@@ -49,6 +49,12 @@ impl Deadlines {
         None
     }
 
+    /// Returns whose deadline is the earliest.
+    pub fn earliest_slot(&mut self, current: impl Fn(u32) -> Option<Instant>) -> Option<u32> {
+        self.earliest(current)?;
+        self.heap.peek().map(|Reverse((_, slot))| *slot)
+    }
+
     /// Takes out the router with the earliest deadline at or before `until`.
     ///
     /// The caller serves it and calls [`Self::set`] with its next deadline.

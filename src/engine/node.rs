@@ -105,6 +105,14 @@ impl Node {
         self.deadlines.earliest(|slot| routers.get(slot as usize).and_then(VirtualRouter::deadline))
     }
 
+    /// Says whether the earliest deadline ends the patience of a Backup: worth to be served to the microsecond.
+    pub fn is_takeover_next(&mut self) -> bool {
+        let routers = &self.routers;
+        let current = |slot: u32| routers.get(slot as usize).and_then(VirtualRouter::deadline);
+        let slot = self.deadlines.earliest_slot(current);
+        slot.and_then(|slot| routers.get(slot as usize)).is_some_and(VirtualRouter::is_takeover_next)
+    }
+
     /// Returns the bytes of an advert that is to be sent: the VRRP message, with an Authentication Header in front where
     /// `transmit.ah` says so. Valid until [`Self::flushed`]; empty afterwards.
     pub fn payload(&self, transmit: &Transmit) -> &[u8] {

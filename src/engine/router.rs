@@ -91,6 +91,11 @@ impl VirtualRouter {
         own.into_iter().chain(handover).min()
     }
 
+    /// Says whether its earliest deadline is that of a takeover.
+    pub fn is_takeover_next(&self) -> bool {
+        matches!(&self.state, State::Backup(backup) if Some(backup.down_at) == self.deadline())
+    }
+
     /// Begins to take part, or falls into Fault when it cannot.
     pub fn startup(&mut self, now: Instant, trouble: Option<Reason>, out: &mut Outbox) {
         self.is_started = true;
@@ -260,7 +265,7 @@ impl VirtualRouter {
         }
     }
 
-    /// Becomes Master: advert first, then the addresses, so that an old Master withdraws before they are announced.
+    /// Becomes Master: advert first, then the addresses, so that an old Master learns of it before they are announced.
     pub(super) fn promote(
         &mut self,
         now: Instant,

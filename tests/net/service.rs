@@ -266,7 +266,10 @@ fn vip_deleted_by_somebody_else_is_put_back() {
                 assert!(kernel.has("va", address).await);
                 let count = u32::from(index) + 1;
                 let told = Notice::PutBack { router: KEY, address: address.parse().unwrap(), count };
-                service.wait(|report| *report == Report::Notice(told.clone())).await;
+                // An IPv6 address is told of when the kernel took it, and confirmed when it answers.
+                if !service.seen.contains(&Report::Notice(told.clone())) {
+                    service.wait(|report| *report == Report::Notice(told.clone())).await;
+                }
             }
         });
     });

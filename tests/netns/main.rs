@@ -9,12 +9,15 @@
 #![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
 
 mod cluster;
+mod conformance;
 mod demo;
 mod driver;
 mod laboratory;
 mod measure;
+mod refusals;
 mod stories;
 mod story;
+mod tap;
 
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
@@ -61,6 +64,16 @@ macro_rules! measure {
             in_turn(|| measure::$measurement(&$kinds $(, $limit)?));
         })+
     };
+}
+
+#[test]
+fn each_refusal_has_one_message_and_its_exit_code() {
+    in_turn(refusals::each_has_one_message_and_its_exit_code);
+}
+
+#[test]
+fn second_daemon_is_refused_and_a_missing_interface_waited_for() {
+    in_turn(refusals::second_daemon_is_refused_and_a_missing_interface_waited_for);
 }
 
 measure! {
