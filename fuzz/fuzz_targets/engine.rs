@@ -4,6 +4,7 @@
 #[path = "../../tests/simulator/property.rs"]
 mod property;
 #[path = "../../tests/simulator/watch.rs"]
+#[allow(dead_code)] // the simulation asks it for more
 mod watch;
 
 use libfuzzer_sys::fuzz_target;

@@ -7,12 +7,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
 
-use super::channel::{ProtocolHandle, Signal, Snapshot, ToProtocol, ToService};
+use super::channel::{CAPACITY, ProtocolHandle, Signal, Snapshot, ToProtocol, ToService};
 use super::event_loop::read_clocks;
 use super::journal::{self, Journal};
 use super::logging::Log;
@@ -39,6 +42,8 @@ pub(super) struct Service {
     journal: RefCell<Journal>,
     protocol: ProtocolHandle,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
+    /// The last summary for the service manager.
+    told: RefCell<String>,
 }
 
 impl Service {
@@ -49,60 +54,69 @@ impl Service {
         protocol: ProtocolHandle,
     ) -> Self {
         let journal = RefCell::new(Journal::new(log.clone()));
-        Self { identity, routers, log, journal, protocol, states: RefCell::default() }
+        Self { identity, routers, log, journal, protocol, states: RefCell::default(), told: RefCell::default() }
     }
 
     /// Serves until the protocol thread has finished and the kernel holds none of our addresses.
     ///
-    /// **Errors:** netlink or the control socket cannot be used at all.
-    pub async fn run(self, server: Server, mut from_protocol: mpsc::Receiver<ToService>) -> Result<(), ServiceFailure> {
-        let (net, wishes) = mpsc::channel(WISHES.max(2 * self.routers.len()));
-        let net_service = NetService::open(wishes, |report| self.report(report)).map_err(ServiceFailure::Net)?;
+    /// Inside a `LocalSet` only: the network service is a task of its own, so that it empties its channel while this one
+    /// waits for room. **Errors:** netlink or the control socket cannot be used at all.
+    pub async fn run(
+        self: Rc<Self>,
+        server: Server,
+        mut from_protocol: mpsc::Receiver<ToService>,
+    ) -> Result<(), ServiceFailure> {
+        let (net, wishes) = mpsc::channel(CAPACITY);
+        let reporter = Rc::clone(&self);
+        let net_service = NetService::open(wishes, move |report| reporter.report(report));
+        let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         let watch = Watch::of(&NodeParams { routers: self.routers.values().cloned().collect() });
-        // Cannot be full or closed yet.
-        let _ = net.try_send(Wish::Watch(watch));
+        // The receiver goes away only together with the task, which is watched below.
+        let _ = net.send(Wish::Watch(watch)).await;
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
-        let netting = net_service.run();
-        tokio::pin!(server, netting);
+        tokio::pin!(server);
         loop {
             tokio::select! {
                 biased;
                 message = from_protocol.recv() => match message {
                     Some(ToService::Finished) | None => break,
-                    Some(message) => self.obey(message, &net),
+                    Some(message) => self.obey(message, &net).await,
                 },
-                () = &mut netting => break,
+                _ = &mut netting => return Err(ServiceFailure::NetEnded),
                 result = &mut server => return result.map_err(ServiceFailure::Control),
             }
         }
         systemd::stopping("removing addresses");
-        let _ = net.try_send(Wish::Wanted(Vec::new()));
         let (done, is_done) = oneshot::channel();
-        let _ = net.try_send(Wish::Settle(done));
         let settled = async {
-            tokio::select! {
-                _ = is_done => {}
-                () = &mut netting => {}
-            }
+            let _ = net.send(Wish::Wanted(Vec::new())).await;
+            let _ = net.send(Wish::Settle(done)).await;
+            let _ = is_done.await;
         };
-        if tokio::time::timeout(RELEASE_PATIENCE, settled).await.is_err() {
+        if timeout(RELEASE_PATIENCE, settled).await.is_err() {
             tracing::error!("the kernel did not remove all addresses within {RELEASE_PATIENCE:?}");
         }
         Ok(())
     }
 
-    /// Does what the protocol thread wants.
-    fn obey(&self, message: ToService, net: &Net) {
+    /// Does what the protocol thread wants; waits while the network service has no room for more.
+    async fn obey(&self, message: ToService, net: &Net) {
         match message {
             ToService::Outputs(now, outputs) => {
                 for output in outputs {
-                    self.carry_out(now, output, net);
+                    if let Some(wish) = self.carry_out(now, output) {
+                        let _ = net.send(wish).await;
+                    }
                 }
             }
             ToService::Resync { wanted, lost } => {
                 tracing::warn!(lost, "the service thread fell behind; wishes are made up for");
                 let params = |key| Some((key, Arc::clone(self.routers.get(&key)?)));
-                wish(net, Wish::Wanted(wanted.into_iter().filter_map(params).collect()));
+                let _ = net.send(Wish::Wanted(wanted.into_iter().filter_map(params).collect())).await;
+                if let Some(snapshot) = self.snapshot().await {
+                    let states = snapshot.routers.iter().map(|router| (router.key, router.state));
+                    self.states.replace(states.collect());
+                }
             }
             ToService::Signal(signal) => self.signal(signal),
             ToService::SendFailed { router, errno, count } => {
@@ -111,19 +125,22 @@ impl Service {
             }
             ToService::Finished => {}
         }
+        self.summarize();
     }
 
-    fn carry_out(&self, now: Now, output: Output, net: &Net) {
+    /// Writes an event down, or turns an output into a wish.
+    fn carry_out(&self, now: Now, output: Output) -> Option<Wish> {
         match output {
             Output::AcquireVips { router } => {
-                if let Some(params) = self.routers.get(&router) {
-                    wish(net, Wish::Acquire { router, params: Arc::clone(params) });
-                }
+                Some(Wish::Acquire { router, params: Arc::clone(self.routers.get(&router)?) })
             }
-            Output::ReleaseVips { router } => wish(net, Wish::Release { router }),
-            Output::Announce { router, vips } => wish(net, Wish::Announce { router, vips }),
-            Output::Event(event) => self.write_down(now, &event),
-            Output::Send(_) | Output::Finished => {}
+            Output::ReleaseVips { router } => Some(Wish::Release { router }),
+            Output::Announce { router, vips } => Some(Wish::Announce { router, vips }),
+            Output::Event(event) => {
+                self.write_down(now, &event);
+                None
+            }
+            Output::Send(_) | Output::Finished => None,
         }
     }
 
@@ -131,11 +148,19 @@ impl Service {
         let params = event.router.and_then(|router| self.routers.get(&router));
         self.journal.borrow_mut().write(now, params.map(AsRef::as_ref), event);
         if let (EventKind::Transition(transition), Some(router)) = (&event.kind, event.router) {
-            let mut states = self.states.borrow_mut();
-            states.insert(router, transition.to);
-            let count = |state| states.values().filter(|known| **known == state).count();
-            let summary = systemd::summary(count(StateName::Master), count(StateName::Backup), count(StateName::Fault));
+            self.states.borrow_mut().insert(router, transition.to);
+        }
+    }
+
+    /// Tells the service manager how many instances are in which state, if that is different from the last time.
+    fn summarize(&self) {
+        let states = self.states.borrow();
+        let count = |state| states.values().filter(|known| **known == state).count();
+        let summary = systemd::summary(count(StateName::Master), count(StateName::Backup), count(StateName::Fault));
+        let mut told = self.told.borrow_mut();
+        if *told != summary {
             systemd::status(&summary);
+            *told = summary;
         }
     }
 
@@ -194,10 +219,15 @@ impl Service {
         }
     }
 
-    async fn status(&self, net: &Net) -> Option<status::Status> {
+    /// Asks the protocol thread how things are; `None`: it has ended.
+    async fn snapshot(&self) -> Option<Snapshot> {
         let (reply, snapshot) = oneshot::channel();
         self.protocol.send(ToProtocol::Snapshot(reply));
-        let Snapshot { now, routers } = snapshot.await.ok()?;
+        snapshot.await.ok()
+    }
+
+    async fn status(&self, net: &Net) -> Option<status::Status> {
+        let Snapshot { now, routers } = self.snapshot().await?;
         let (reply, present) = oneshot::channel();
         let asked = routers.iter().map(|router| Arc::clone(&router.params)).collect();
         net.send(Wish::Status { routers: asked, reply }).await.ok()?;
@@ -208,18 +238,13 @@ impl Service {
     }
 }
 
-/// Passes a wish on. The channel has room for more wishes than the routers can have between two turns of its reader.
-fn wish(net: &Net, wish: Wish) {
-    if net.try_send(wish).is_err() {
-        tracing::error!("the network service fell behind; a wish is lost");
-    }
-}
-
 /// Why the service thread ended before its time.
 #[derive(Debug)]
 pub(super) enum ServiceFailure {
     /// Netlink or the packet socket cannot be opened.
     Net(ServiceError),
+    /// The network service ended by itself.
+    NetEnded,
     /// The control socket cannot be used.
     Control(io::Error),
 }
@@ -228,6 +253,7 @@ impl fmt::Display for ServiceFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Net(error) => error.fmt(f),
+            Self::NetEnded => f.write_str("the network service ended by itself"),
             Self::Control(error) => write!(f, "cannot use the control socket: {error}"),
         }
     }
@@ -235,9 +261,6 @@ impl fmt::Display for ServiceFailure {
 
 /// The way to the network service.
 type Net = mpsc::Sender<Wish>;
-
-/// Wishes that may wait at least.
-const WISHES: usize = 1024;
 
 /// How long the kernel may take to remove addresses at the end.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);

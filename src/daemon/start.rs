@@ -7,11 +7,13 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
+use tokio::task::LocalSet;
 
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
 use super::effects::Effects;
@@ -104,7 +106,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         .name("service".to_owned())
         .spawn(move || {
             let _alarm = alarm;
-            runtime.block_on(service.run(server, from_protocol))
+            LocalSet::new().block_on(&runtime, Rc::new(service).run(server, from_protocol))
         })
         .map_err(StartError::System)?;
     event_loop.run();

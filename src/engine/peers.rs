@@ -10,6 +10,7 @@ use super::params::RouterParams;
 use super::snapshot::PeerSnapshot;
 use super::time::Instant;
 use crate::wire::checksum::ChecksumForm;
+use crate::wire::field::Priority;
 
 /// The other nodes of one router: configured peers in order, or senders heard by multicast.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Peer {
     pub address: IpAddr,
     pub last_heard_at: Option<Instant>,
     pub priority: Option<u8>,
+    /// The priority that the node list gives it.
+    configured: Option<u8>,
     /// The checksum form of its last version 3 IPv4 advert.
     pub form: Option<ChecksumForm>,
     form_told_at: Option<Instant>,
@@ -45,7 +48,10 @@ impl Peers {
         let peers: Vec<Peer> = params
             .peers()
             .iter()
-            .map(|peer| Peer { priority: peer.priority.map(|priority| priority.get()), ..Peer::new(peer.address) })
+            .map(|peer| {
+                let configured = peer.priority.map(Priority::get);
+                Peer { configured, priority: configured, ..Peer::new(peer.address) }
+            })
             .collect();
         Self { is_fixed: !peers.is_empty(), peers }
     }
@@ -82,9 +88,10 @@ impl Peers {
         peer.and_then(|peer| peer.form)
     }
 
-    /// Returns the highest priority among the peers that are not known to have resigned.
+    /// Returns the highest priority among the peers; one that resigned counts as configured, for it may be back as Backup.
     pub fn best_priority(&self) -> Option<u8> {
-        self.peers.iter().filter_map(|peer| peer.priority).filter(|&priority| priority > 0).max()
+        let priority = |peer: &Peer| peer.priority.filter(|&priority| priority > 0).or(peer.configured);
+        self.peers.iter().filter_map(priority).max()
     }
 
     /// Returns plain values for status.
@@ -101,7 +108,15 @@ impl Peers {
 
 impl Peer {
     fn new(address: IpAddr) -> Self {
-        Self { address, last_heard_at: None, priority: None, form: None, form_told_at: None, differences: Vec::new() }
+        Self {
+            address,
+            last_heard_at: None,
+            priority: None,
+            configured: None,
+            form: None,
+            form_told_at: None,
+            differences: Vec::new(),
+        }
     }
 
     /// Notes the checksum form of its advert; says whether to tell of a change, at most once within [`TELL_AGAIN`].

@@ -200,6 +200,16 @@ fn peer_that_was_never_heard_counts_with_its_configured_priority() {
 }
 
 #[test]
+fn peer_that_resigned_counts_with_its_configured_priority() {
+    let mut params = unicast(v3());
+    let Transport::Unicast { peers } = &mut params.transport else { panic!("unicast") };
+    peers[0].priority = Some(prio(95));
+    let mut bench = Bench::master(params.clone());
+    bench.accepts(&Packet::like(&params, 0));
+    assert_eq!(transitions(&bench.weigh(94))[0].2, Reason::Outranked { priority: prio(95) });
+}
+
+#[test]
 fn weight_moves_the_running_down_timer_by_the_difference_of_the_skew() {
     let mut bench = Bench::backup(v3());
     bench.wait(ms(1000));

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use vrrpd::engine::election::{master_down_interval, skew_time};
 use vrrpd::engine::output::StateName;
 use vrrpd::engine::params::Preempt;
 use vrrpd::wire::field::{Priority, Version};
@@ -96,7 +95,7 @@ impl Run {
             if own > priority && is_preempting {
                 return Err(format!("{backup} is better ({own}) than Master {master} ({priority}) and endures it"));
             }
-            let down = master_down_interval(spec.version, own, interval, 3);
+            let down = down(spec.version, own, interval);
             if snapshot.master_down != down {
                 return Err(format!("{backup} waits {:?}, not {down:?}", snapshot.master_down));
             }
@@ -114,7 +113,7 @@ impl Run {
         self.world.count("clean losses", 1);
         let (best, runners_up) = self.successors(router, master);
         let spec = &self.world.specs[router];
-        let down = master_down_interval(spec.version, self.priority(best, router), spec.interval(master), 3);
+        let down = down(spec.version, self.priority(best, router), spec.interval(master));
         let latest = self.spread() + nanos(down);
         self.go(self.case.quiet())?;
         self.check_successors(router, &runners_up, best)?;
@@ -185,6 +184,10 @@ impl Run {
             return Err(format!("router {router}: two Masters for {longest} ns after a split, {bound} would do"));
         }
         self.check_gap("a split")?;
+        let worse = masters.iter().copied().min_by_key(|&host| (self.priority(host, router), host));
+        if worse.is_some_and(|host| self.world.state(host, router) == StateName::Master) {
+            return Err(format!("router {router}: the worse one of {masters:?} won a split"));
+        }
         self.check_repair(router, &masters, healed_at)
     }
 
@@ -246,8 +249,16 @@ impl Run {
     fn lower_a_master(&mut self) -> Result<(), String> {
         let router = self.world.rng.below(self.case.specs.len());
         let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        let is_outranked = self.world.hosts[master].snapshot(router).is_some_and(|snapshot| {
+            let may_fall = snapshot.effective_priority > Priority::LOWEST && !snapshot.params.is_owner();
+            may_fall && snapshot.peers.iter().any(|peer| peer.priority > Some(1))
+        });
         self.world.act(Action::Priority(master, router, 1));
         self.world.count("clean demotions", 1);
+        self.go(self.case.timing.wake.1)?;
+        if is_outranked && self.world.state(master, router) == StateName::Master {
+            return Err(format!("host {master} does not yield to a peer that it knows to be better"));
+        }
         self.settle()?;
         self.check_gap("a lowered priority")
     }
@@ -276,10 +287,10 @@ impl Run {
     /// Returns the Backup whose skew is shortest, and those whose skew is so near that they may be Master for a moment.
     fn successors(&self, router: usize, master: usize) -> (usize, Vec<usize>) {
         let spec = &self.world.specs[router];
-        let skew = |host: usize| nanos(skew_time(spec.version, self.priority(host, router), spec.interval(master)));
+        let skew_of = |host: usize| nanos(skew(spec.version, self.priority(host, router), spec.interval(master)));
         let backups = || (0..self.case.hosts).filter(|&host| host != master);
-        let best = backups().min_by_key(|&host| skew(host)).unwrap_or_default();
-        let is_near = |host: &usize| skew(*host) <= skew(best) + 2 * self.spread();
+        let best = backups().min_by_key(|&host| skew_of(host)).unwrap_or_default();
+        let is_near = |host: &usize| skew_of(*host) <= skew_of(best) + 2 * self.spread();
         (best, backups().filter(is_near).collect())
     }
 
@@ -311,6 +322,16 @@ impl Run {
         let snapshot = self.world.hosts[host].snapshot(router);
         snapshot.map_or(Priority::LOWEST, |snapshot| snapshot.effective_priority)
     }
+}
+
+/// Returns the skew, worked out on its own: the engine's arithmetic is what is tested.
+fn skew(version: Version, priority: Priority, interval: Duration) -> Duration {
+    let base = if version == Version::V2 { Duration::from_secs(1) } else { interval };
+    base * (256 - u32::from(priority.get())) / 256
+}
+
+fn down(version: Version, priority: Priority, interval: Duration) -> Duration {
+    interval * 3 + skew(version, priority, interval)
 }
 
 fn nanos(length: Duration) -> u64 {

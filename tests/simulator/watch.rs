@@ -214,6 +214,7 @@ impl Watch {
             let part = 256 - u32::from(transition.priority.get());
             let skew = match params.version {
                 Version::V2 => Duration::from_secs(1) * part / 256,
+                // What is left of a master-down interval without its whole intervals, also of a learnt length.
                 Version::V3 => last.master_down * part / (256 * u32::from(params.master_down_adverts) + part),
             };
             let waited = Duration::from_nanos(now - self.zero_heard_at + 10);
@@ -257,6 +258,7 @@ impl Watch {
         if is_master {
             self.check_rhythm(now, &after)?;
         }
+        self.check_answer(&after)?;
         self.timeout = timeout;
         self.check_rate(now, &after)?;
         self.last = Some(after);
@@ -308,6 +310,16 @@ impl Watch {
         demand(sent - rhythm.sent_before >= due, "lateness adds up: fewer adverts than intervals")
     }
 
+    /// A Master answers a resignation at once. RFC 9568 section 6.4.3.
+    fn check_answer(&self, after: &RouterSnapshot) -> Result<(), String> {
+        let Some(last) = &self.last else { return Ok(()) };
+        let stays = last.state == StateName::Master && after.state == StateName::Master && last.since == after.since;
+        let (before, after) = (&last.counters, &after.counters);
+        let has_heard = after.priority_zero_received > before.priority_zero_received;
+        let is_answered = after.advertisements_sent > before.advertisements_sent;
+        demand(!(stays && has_heard) || is_answered, "a Master did not answer a resignation")
+    }
+
     /// No storm: in any interval at most one advert of the timer, two answers and one of each kind more that fell on the
     /// edge, besides one for each resignation heard and two for each change of state.
     fn check_rate(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
@@ -318,14 +330,12 @@ impl Watch {
             zero_heard: counters.priority_zero_received,
             changes: counters.became_master + counters.released_master,
         };
-        while self.window.front().is_some_and(|old| old.at + self.interval <= now) {
+        // The first sample is the last one from before the interval that ends here.
+        while self.window.get(1).is_some_and(|next| next.at + self.interval <= now) {
             self.window.pop_front();
         }
-        if self.window.is_empty() {
-            self.window.push_back(sample);
-        }
-        let Some(first) = self.window.front().copied() else { return Ok(()) };
         self.window.push_back(sample);
+        let first = self.window.front().copied().unwrap_or(sample);
         let budget = 4 + (sample.zero_heard - first.zero_heard) + 2 * (sample.changes - first.changes);
         demand(sample.sent - first.sent <= budget, "more adverts in one interval than its budget")
     }
