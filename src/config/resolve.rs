@@ -139,6 +139,9 @@ impl Draft {
             }
         }
         self.seats.check_group(self.family, report);
+        if let (Some(version), Some(interval)) = (self.version, self.interval) {
+            self.seats.check_skews(version, interval.as_duration(), report);
+        }
         for vip in &self.vips.list {
             for (address, priority) in self.seats.addresses_with_priority() {
                 if address == vip.value.address && !priority.is_owner() {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::address;
 use super::error::{AddressError, Doubt, SeatsError, ValueError, excerpt};
@@ -14,7 +15,7 @@ use super::resolve::{group_of, min_ttl, name, priority};
 use super::schema::{self, Multicast};
 use super::source::{Place, Written};
 use crate::engine::params::{PeerParams, Transport};
-use crate::wire::field::{Family, Priority};
+use crate::wire::field::{Family, Priority, Version};
 
 /// The seats of an instance, as far as they are right.
 pub(super) struct Seats {
@@ -100,6 +101,40 @@ impl Seats {
                 && !address::is_link_local(&address)
             {
                 report.error(member.address_place, SeatsError::MulticastSourceNotLinkLocal { address });
+            }
+        }
+    }
+
+    /// Warns of backups that would take over so shortly after each other that both may.
+    ///
+    /// Of two nodes one is master, and nobody competes with the backup; an owner is never backup for long. RFC 9568
+    /// section 8.3.2.
+    pub fn check_skews(&self, version: Version, interval: Duration, report: &mut Report<'_>) {
+        if self.parties().count() < 3 {
+            return;
+        }
+        let base = match version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => interval,
+        };
+        let mut parties: Vec<_> = self
+            .parties()
+            .filter_map(|party| Some((party.priority?, party)))
+            .filter(|(priority, _)| !priority.is_owner())
+            .collect();
+        parties.sort_by_key(|(priority, _)| *priority);
+        for ((priority, worse), (above, better)) in parties.iter().zip(parties.iter().skip(1)) {
+            let apart = base * u32::from(above.get() - priority.get()) / 256;
+            // Equal ones have a warning of their own.
+            if apart < SKEWS_APART && above != priority {
+                let needed = (SKEWS_APART.as_nanos() * 256).div_ceil(base.as_nanos().max(1));
+                let doubt = Doubt::CloseSkews {
+                    better: better.shown.clone(),
+                    better_line: report.line(better.place),
+                    apart,
+                    needed: u8::try_from(needed).unwrap_or(u8::MAX),
+                };
+                report.warn(worse.place, doubt);
             }
         }
     }
@@ -339,3 +374,7 @@ fn check_destination(written: &schema::Instance<'_>, seats: &Seats, report: &mut
         }
     }
 }
+
+/// How much later than the better backup a worse one must be due to hear it first: a takeover comes 0.2 ms after its
+/// deadline as a rule, and the advert needs its way.
+const SKEWS_APART: Duration = Duration::from_millis(1);

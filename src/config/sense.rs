@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::keepalived::Remark;
 use crate::wire::field::{Family, Priority, Vrid};
@@ -324,6 +325,17 @@ pub enum Doubt {
         /// The address that wins.
         winner: IpAddr,
     },
+    /// Two nodes of a list of three or more whose skews are too close.
+    CloseSkews {
+        /// The better node as shown.
+        better: String,
+        /// Its line.
+        better_line: usize,
+        /// How much later the worse one takes over.
+        apart: Duration,
+        /// By how much the priorities should differ at this interval.
+        needed: u8,
+    },
     /// A node address that moves although its node does not own it.
     VipIsNodeAddress {
         /// The address.
@@ -365,6 +377,13 @@ impl fmt::Display for Doubt {
                 f,
                 "priority {priority} is also that of {first}, at line {first_line}; of two masters the one with the \
                  higher address, {winner}, stays; give each node its own priority"
+            ),
+            Self::CloseSkews { better, better_line, apart, needed } => write!(
+                f,
+                "as backup this node waits {:.1} ms longer than {better}, at line {better_line}, too little to hear it \
+                 first when a master fails (RFC 9568 section 8.3.2); at this interval let their priorities differ by \
+                 {needed} or more",
+                apart.as_secs_f64() * 1e3
             ),
             Self::VipIsNodeAddress { address, priority } => write!(
                 f,

@@ -34,8 +34,13 @@ pub struct StatusReply {
 ///
 /// Blocks for at most a few seconds. **Errors:** see [`ClientError`].
 pub fn status(runtime_dir: &Path) -> Result<StatusReply, ClientError> {
+    status_within(runtime_dir, PATIENCE)
+}
+
+/// As [`status`], with another patience for each step.
+pub(super) fn status_within(runtime_dir: &Path, patience: Duration) -> Result<StatusReply, ClientError> {
     let path = socket_path(runtime_dir);
-    let stream = connect(&path)?;
+    let stream = connect(&path, patience)?;
     let json =
         exchange(stream, Command::Status).map_err(|source| ClientError::Broken { path: path.clone(), source })?;
     let status = decode(&json, &path)?;
@@ -89,7 +94,7 @@ impl fmt::Display for ClientError {
                 write!(f, "permission denied on {}: be root or a member of its group", path.display())
             }
             Self::Broken { path, source } if is_timeout(source) => {
-                write!(f, "daemon does not answer on {} within {} s", path.display(), PATIENCE.as_secs())
+                write!(f, "daemon does not answer on {} in time", path.display())
             }
             Self::Broken { path, source } => write!(f, "no reply on {}: {source}", path.display()),
             Self::Schema(number) => {
@@ -113,12 +118,12 @@ impl std::error::Error for ClientError {
 }
 
 /// Connects without waiting for a daemon that accepts nobody.
-fn connect(path: &Path) -> Result<UnixStream, ClientError> {
+fn connect(path: &Path, patience: Duration) -> Result<UnixStream, ClientError> {
     let connected = || -> io::Result<UnixStream> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.connect_timeout(&SockAddr::unix(path)?, PATIENCE)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.connect_timeout(&SockAddr::unix(path)?, patience)?;
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))?;
         Ok(UnixStream::from(OwnedFd::from(socket)))
     };
     connected().map_err(|source| match source.kind() {

@@ -28,10 +28,9 @@ use super::socket_path;
 pub const MAX_CLIENTS: usize = 32;
 /// Longest request line in bytes, newline included.
 pub const MAX_REQUEST: u64 = 4096;
-/// How long a client may take to write a request, and again to read the reply.
+/// How long a client may take to write a request, and again to read the reply. The daemon has three fifths of it to
+/// answer: less than clients wait, so that they hear about it.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the daemon may take to answer; less than clients wait, so that they hear about it.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 /// Shortest time between two answers to whomever: a snapshot costs the protocol thread something.
 const PACE: Duration = Duration::from_millis(10);
 /// Most kibibytes of replies that clients have not read yet.
@@ -42,6 +41,7 @@ const MAX_UNREAD_KIB: usize = 32 * 1024;
 pub struct Server {
     listener: StdListener,
     path: PathBuf,
+    patience: Duration,
 }
 
 impl Server {
@@ -65,7 +65,7 @@ impl Server {
             give_to(&unborn, group);
         }
         fs::rename(&unborn, &path).map_err(failed)?;
-        Ok(Self { listener, path })
+        Ok(Self { listener, path, patience: PATIENCE })
     }
 
     /// Serves clients until dropped.
@@ -78,7 +78,8 @@ impl Server {
         F: Future<Output = Reply>,
     {
         let listener = UnixListener::from_std(self.listener.try_clone()?)?;
-        let room = Room { answer, turn: Semaphore::new(1), unread: Semaphore::new(MAX_UNREAD_KIB) };
+        let room =
+            Room { answer, patience: self.patience, turn: Semaphore::new(1), unread: Semaphore::new(MAX_UNREAD_KIB) };
         let mut clients = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -142,6 +143,7 @@ impl Peer {
 /// What all clients share.
 struct Room<A> {
     answer: A,
+    patience: Duration,
     turn: Semaphore,
     unread: Semaphore,
 }
@@ -165,7 +167,7 @@ where
         loop {
             line.clear();
             let mut limited = (&mut reader).take(MAX_REQUEST);
-            match timeout(PATIENCE, limited.read_until(b'\n', &mut line)).await {
+            match timeout(self.patience, limited.read_until(b'\n', &mut line)).await {
                 Err(_elapsed) => return,
                 Ok(Err(_) | Ok(0)) => return,
                 Ok(Ok(_)) => {}
@@ -176,7 +178,7 @@ where
                 } else {
                     "request has no newline"
                 };
-                let _ = timeout(PATIENCE, writer.write_all(&Reply::refusal(why).to_line())).await;
+                let _ = timeout(self.patience, writer.write_all(&Reply::refusal(why).to_line())).await;
                 return;
             };
             let served = self.reply(request, peer, &mut writer).await;
@@ -190,7 +192,7 @@ where
     async fn reply(&self, request: &[u8], peer: Peer, writer: &mut (impl AsyncWriteExt + Unpin)) -> Option<()> {
         let turn = self.turn.acquire().await.ok()?;
         let reply = match Command::parse(request) {
-            Ok(command) if peer.may(command) => timeout(ANSWER_PATIENCE, (self.answer)(command, peer))
+            Ok(command) if peer.may(command) => timeout(self.patience * 3 / 5, (self.answer)(command, peer))
                 .await
                 .unwrap_or_else(|_elapsed| Reply::refusal("protocol thread does not answer")),
             Ok(_) => Reply::refusal("only root may change anything"),
@@ -203,7 +205,7 @@ where
         if unread.is_err() {
             line = Reply::refusal("too many replies are unread, try again").to_line();
         }
-        let write = async { timeout(PATIENCE, writer.write_all(&line)).await.ok()?.ok() };
+        let write = async { timeout(self.patience, writer.write_all(&line)).await.ok()?.ok() };
         let pace = async {
             sleep(PACE).await;
             drop(turn);
@@ -235,15 +237,20 @@ fn give_to(path: &Path, group: &str) {
 #[expect(clippy::disallowed_methods, reason = "measures how long a real client waits")]
 mod tests {
     use std::io::{BufRead, Read, Write};
+    use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream as Client;
     use std::thread;
     use std::time::Instant;
 
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::control::{client, lock, samples};
+
+    /// What clients are given instead of [`PATIENCE`].
+    const SHORT: Duration = Duration::from_millis(500);
 
     /// A server on a thread of its own that answers with [`samples::pair`].
     struct Running {
@@ -254,17 +261,17 @@ mod tests {
 
     impl Running {
         fn start() -> Self {
+            Self::start_with(|_, _| async { Reply::Status(Box::new(samples::pair())) })
+        }
+
+        fn start_with<F: Future<Output = Reply>>(answer: impl Fn(Command, Peer) -> F + Send + 'static) -> Self {
             let dir = tempfile::tempdir().unwrap();
             let (stop, stopped) = oneshot::channel();
             let lock = lock::lock(dir.path()).unwrap();
-            let server = Server::bind(&lock, None).unwrap();
+            let mut server = Server::bind(&lock, None).unwrap();
+            server.patience = SHORT;
             let thread = thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let answer = |command, _peer| async move {
-                    match command {
-                        Command::Status => Reply::Status(Box::new(samples::pair())),
-                    }
-                };
                 runtime.block_on(async {
                     tokio::select! {
                         ended = server.run(answer) => panic!("{ended:?}"),
@@ -317,10 +324,42 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_may_ask_more_than_once() {
+    fn one_connection_may_ask_more_than_once_at_the_common_pace() {
         let running = Running::start();
-        let text = running.say(Command::Status.to_line().repeat(3).as_bytes());
-        assert_eq!(text.lines().count(), 3);
+        let began = Instant::now();
+        let text = running.say(Command::Status.to_line().repeat(30).as_bytes());
+        assert_eq!(text.lines().count(), 30);
+        assert!(began.elapsed() >= PACE * 29, "30 answers within {:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_daemon_that_hangs_is_told_to_the_client() {
+        let running = Running::start_with(|_, _| std::future::pending());
+        let error = client::status(running.dir.path()).unwrap_err();
+        assert_eq!(error.to_string(), "daemon refuses: protocol thread does not answer");
+    }
+
+    #[test]
+    fn a_reply_nobody_reads_is_dropped_at_the_deadline() {
+        let running = Running::start_with(|_, _| async { Reply::refusal("x".repeat(4 << 20)) });
+        let mut client = running.connect();
+        client.write_all(Command::Status.to_line().as_bytes()).unwrap();
+        // Nothing is asked for: only the end of the other side wakes this up.
+        let mut end = [PollFd::new(client.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut end, PollTimeout::from(20_000_u16)).unwrap(), 1, "still open");
+        let mut text = Vec::new();
+        client.read_to_end(&mut text).unwrap();
+        assert!(text.len() < 4 << 20, "all {} bytes came", text.len());
+    }
+
+    #[test]
+    fn replies_that_nobody_reads_have_a_limit_together() {
+        let running = Running::start_with(|_, _| async { Reply::refusal("x".repeat(20 << 20)) });
+        let mut first = running.connect();
+        first.write_all(Command::Status.to_line().as_bytes()).unwrap();
+        first.read_exact(&mut [0; 1]).unwrap();
+        let text = running.say(Command::Status.to_line().as_bytes());
+        assert_eq!(text, "{\"schema\":1,\"error\":\"too many replies are unread, try again\"}\n");
     }
 
     #[test]
@@ -364,7 +403,7 @@ mod tests {
         assert_eq!(error.exit_code(), 69);
         // Closed by the server, not by their own end.
         assert_eq!(silent.pop().unwrap().read(&mut [0; 1]).unwrap(), 0);
-        assert!(began.elapsed() >= PATIENCE, "closed after {:?}", began.elapsed());
+        assert!(began.elapsed() >= SHORT, "closed after {:?}", began.elapsed());
         for mut client in silent {
             assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
         }
@@ -397,7 +436,7 @@ mod tests {
     fn a_daemon_that_says_nothing_is_given_up() {
         let dir = tempfile::tempdir().unwrap();
         let _listener = StdListener::bind(socket_path(dir.path())).unwrap();
-        let error = client::status(dir.path()).unwrap_err();
+        let error = client::status_within(dir.path(), SHORT).unwrap_err();
         assert_eq!(error.exit_code(), 69);
         assert!(error.to_string().starts_with("daemon does not answer on "), "{error}");
     }

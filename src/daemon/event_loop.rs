@@ -34,8 +34,12 @@ pub(super) struct EventLoop {
     signals: SignalDelivery<UnixStream, WithOrigin>,
     timer: TimerFd,
     armed: Option<Instant>,
+    /// The latest time the engine was told.
+    handled_at: Instant,
     epoll: Epoll,
     is_stopping: bool,
+    /// A takeover is so near that sleeping would be late.
+    is_watching: bool,
 }
 
 impl EventLoop {
@@ -64,8 +68,10 @@ impl EventLoop {
             signals,
             timer,
             armed: None,
+            handled_at: Instant::default(),
             epoll,
             is_stopping: false,
+            is_watching: false,
         })
     }
 
@@ -73,7 +79,8 @@ impl EventLoop {
     pub fn run(mut self) {
         let mut events = [EpollEvent::empty(); 8];
         loop {
-            let ready = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            let patience = if self.is_watching { EpollTimeout::ZERO } else { EpollTimeout::NONE };
+            let ready = match self.epoll.wait(&mut events, patience) {
                 Ok(count) => events.get(..count).unwrap_or_default(),
                 Err(_interrupted) => &[],
             };
@@ -86,6 +93,7 @@ impl EventLoop {
             }
             let now = read_clocks();
             self.drain_sockets(now);
+            self.handled_at = now.mono;
             if bell {
                 self.take_messages(now);
             }
@@ -96,15 +104,18 @@ impl EventLoop {
             if self.effects.carry_out(now, &mut self.node) {
                 return;
             }
-            self.arm();
+            self.arm(now);
         }
     }
 
     /// Reads what waits on the sockets: all of it after a pause, a bounded amount under a flood.
     fn drain_sockets(&mut self, now: Now) {
         for _ in 0..BATCHES {
-            let node = &mut self.node;
-            let drained = self.receiver.receive(|datagram| node.handle(now, Input::Datagram(datagram)));
+            let (node, handled_at) = (&mut self.node, &mut self.handled_at);
+            let drained = self.receiver.receive(|datagram, arrival| {
+                *handled_at = arrived_at(now, arrival).max(*handled_at);
+                node.handle(Now { mono: *handled_at, ..now }, Input::Datagram(datagram));
+            });
             if !drained.more {
                 return;
             }
@@ -143,9 +154,17 @@ impl EventLoop {
     }
 
     /// Arms the timer for the earliest deadline, unless it is.
-    fn arm(&mut self) {
-        let deadline = self.node.poll_timeout();
-        if deadline == self.armed {
+    ///
+    /// A sleeping processor takes its time to wake up. For a takeover the timer rings a little earlier, and the thread
+    /// watches the rest of the time pass; a Master that lives never lets it come to that.
+    fn arm(&mut self, now: Now) {
+        let mut deadline = self.node.poll_timeout();
+        self.is_watching = false;
+        if let Some(at) = deadline.filter(|_| self.node.is_takeover_next()) {
+            self.is_watching = at.since(now.mono) <= WATCH;
+            deadline = Some(at - WATCH);
+        }
+        if self.is_watching || deadline == self.armed {
             return;
         }
         let armed = match deadline {
@@ -175,6 +194,15 @@ fn join_groups(node: &Node, groups: &mut Groups, interface: &Interface) {
     }
 }
 
+/// Returns when a packet arrived, so that a deadline counts from there and not from when this thread got the processor.
+///
+/// Only a short while counts: after a pause the queue may hold nothing but old packets of a Master that lives, and the
+/// wall clock, by which the kernel stamps them, may have been set in between.
+fn arrived_at(now: Now, arrival: Option<Duration>) -> Instant {
+    let age = arrival.and_then(|arrival| now.utc.checked_sub(arrival)).filter(|age| *age <= AGE_MAX);
+    now.mono - age.unwrap_or_default()
+}
+
 /// Reads both clocks.
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
 pub(super) fn read_clocks() -> Now {
@@ -192,6 +220,12 @@ enum Source {
     Bell,
     Signal,
 }
+
+/// How long before a takeover the thread stays awake.
+const WATCH: Duration = Duration::from_micros(250);
+
+/// The longest time on a socket's queue that is made up for.
+const AGE_MAX: Duration = Duration::from_millis(10);
 
 /// Batches read in one turn: more than the sockets' buffers can hold after a pause.
 const BATCHES: usize = 1024;

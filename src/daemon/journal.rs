@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::logging::Log;
 use super::record::{Key, Kind, Level, Record, Value};
 use crate::control::status::TransitionStatus;
-use crate::engine::output::{Discard, Event, EventKind, Mismatch, Transition};
+use crate::engine::output::{Discard, Event, EventKind, Mismatch, Reason, Transition};
 use crate::engine::params::RouterParams;
 use crate::engine::time::{Instant, Now};
 use crate::wire::checksum::ChecksumForm;
@@ -142,7 +142,7 @@ const fn is_caused_by_packet(kind: &EventKind) -> bool {
 /// Returns the line of an event.
 fn record(params: Option<&RouterParams>, kind: &EventKind) -> Record {
     let mut line = match kind {
-        EventKind::Transition(transition) => of_transition(transition),
+        EventKind::Transition(transition) => of_transition(params, transition),
         EventKind::Discarded { reason, peer, count } => of_discard(params, *reason, *peer, *count),
         EventKind::Mismatch { peer, what } => of_mismatch(params, *peer, *what),
         EventKind::Rival { peer, priority, ours } => of_rival(*peer, *priority, *ours),
@@ -180,7 +180,7 @@ fn record(params: Option<&RouterParams>, kind: &EventKind) -> Record {
     line
 }
 
-fn of_transition(transition: &Transition) -> Record {
+fn of_transition(params: Option<&RouterParams>, transition: &Transition) -> Record {
     let message = format!("Entering {} STATE", transition.to);
     let mut fields = vec![
         (Key::From, text(transition.from)),
@@ -190,6 +190,10 @@ fn of_transition(transition: &Transition) -> Record {
     ];
     if let Some(peer) = transition.peer {
         fields.push((Key::Peer, text(peer)));
+    }
+    let is_of_interface = matches!(transition.reason, Reason::InterfaceMissing | Reason::LinkDown | Reason::NoAddress);
+    if let Some(params) = params.filter(|_| is_of_interface) {
+        fields.push((Key::Interface, text(&params.interface)));
     }
     line(Level::Info, Kind::Transition, message, fields)
 }

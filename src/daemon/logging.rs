@@ -290,6 +290,11 @@ impl Visit for Collect<'_> {
         self.put(field, Value::Text(value.to_owned()));
     }
 
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        let value = u64::try_from(value).map_or_else(|_| Value::Text(value.to_string()), Value::Number);
+        self.put(field, value);
+    }
+
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.put(field, Value::Number(value));
     }

@@ -151,6 +151,8 @@ pub enum Key {
     Priority,
     /// The other node.
     Peer,
+    /// The interface that it has to do with.
+    Interface,
     /// How many.
     Count,
     /// A field of a diagnostic.
@@ -168,6 +170,7 @@ impl Key {
             Self::Reason => ("reason", Some("VRRP_REASON"), false),
             Self::Priority => ("priority", Some("VRRP_PRIORITY"), false),
             Self::Peer => ("peer", Some("VRRP_PEER"), false),
+            Self::Interface => ("interface", Some("VRRP_INTERFACE"), false),
             Self::Count => ("count", Some("VRRP_COUNT"), false),
             Self::Plain(name) => (name, None, false),
         }

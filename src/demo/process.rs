@@ -120,13 +120,18 @@ fn descendants(pid: u32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut todo = vec![i32::try_from(pid).unwrap_or(0)];
     while let Some(parent) = todo.pop() {
-        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-        let children = children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
         let before = found.len();
-        found.extend(children);
+        found.extend(children(parent));
         todo.extend_from_slice(found.get(before..).unwrap_or_default());
     }
     found
+}
+
+/// Returns the children of a process; each of its threads has its own.
+fn children(pid: i32) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 #[cfg(test)]

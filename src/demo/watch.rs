@@ -91,6 +91,15 @@ impl Log {
             .collect()
     }
 
+    /// Returns how far apart a node's adverts were, from `since` on; `None` with fewer than two.
+    pub fn spacing(&self, node: Node, since: Duration) -> Option<Spacing> {
+        let times: Vec<_> = self.adverts(node, since).into_iter().map(|(at, _)| at).collect();
+        let (first, last) = (times.first()?, times.last()?);
+        let gaps = || times.iter().zip(times.iter().skip(1)).map(|(one, next)| next.saturating_sub(*one));
+        let count = u32::try_from(gaps().count()).ok().filter(|count| *count > 0)?;
+        Some(Spacing { mean: last.saturating_sub(*first) / count, longest: gaps().max()? })
+    }
+
     /// Returns when the last advert with a priority above 0 from `source` was delivered to `node`, before `until`.
     pub fn last_heard(&self, node: Node, source: IpAddr, until: Duration) -> Option<Duration> {
         let mut heard = self.sightings.iter().rev().filter(|seen| seen.at < until && seen.node == node);
@@ -123,6 +132,15 @@ impl Log {
             self.sightings.push(sighting);
         }
     }
+}
+
+/// How far apart adverts were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spacing {
+    /// On average.
+    pub mean: Duration,
+    /// At most.
+    pub longest: Duration,
 }
 
 /// The watching thread; ends when dropped.
@@ -333,4 +351,60 @@ fn address_of(message: &AddressMessage) -> Option<IpAddr> {
         _ => None,
     };
     attribute(local).or_else(|| attribute(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::lab::VIP_V4;
+
+    fn ms(number: u64) -> Duration {
+        Duration::from_millis(number)
+    }
+
+    fn advert(at: u64, node: Node, priority: u8) -> Sighting {
+        let source = node.address(crate::wire::field::Family::V4);
+        Sighting { at: ms(at), node, what: Sight::Sent(Frame::Advert { version: 3, vrid: 51, priority, source }) }
+    }
+
+    #[test]
+    fn a_renewed_address_is_no_second_acquisition() {
+        let mut log = Log::default();
+        let add = |log: &mut Log, at, what| log.add(Sighting { at: ms(at), node: Node::A, what });
+        add(&mut log, 1, Sight::Acquired(VIP_V4));
+        add(&mut log, 2, Sight::Acquired(VIP_V4));
+        assert_eq!(log.acquisitions(VIP_V4, Node::A, ms(0)), [ms(1)]);
+        assert_eq!(log.holders(VIP_V4), [Node::A]);
+        add(&mut log, 3, Sight::Released(VIP_V4));
+        add(&mut log, 4, Sight::Acquired(VIP_V4));
+        assert_eq!(log.acquisitions(VIP_V4, Node::A, ms(0)), [ms(1), ms(4)]);
+        assert_eq!(log.acquisitions(VIP_V4, Node::B, ms(0)), []);
+    }
+
+    #[test]
+    fn spacing_is_that_of_one_node() {
+        let mut log = Log::default();
+        for (at, node) in [(0, Node::A), (10, Node::A), (13, Node::B), (40, Node::A)] {
+            log.add(advert(at, node, 100));
+        }
+        assert_eq!(log.spacing(Node::A, ms(0)), Some(Spacing { mean: ms(20), longest: ms(30) }));
+        assert_eq!(log.spacing(Node::B, ms(0)), None);
+    }
+
+    #[test]
+    fn a_resignation_is_not_a_sign_of_life() {
+        let mut log = Log::default();
+        let heard = |at, priority| Sighting {
+            what: match advert(at, Node::A, priority).what {
+                Sight::Sent(frame) => Sight::Heard(frame),
+                other => other,
+            },
+            ..advert(at, Node::B, priority)
+        };
+        log.add(heard(10, 100));
+        log.add(heard(20, 0));
+        let source = Node::A.address(crate::wire::field::Family::V4);
+        assert_eq!(log.last_heard(Node::B, source, ms(30)), Some(ms(10)));
+        assert_eq!(log.last_heard(Node::B, source, ms(10)), None, "heard later than asked for");
+    }
 }

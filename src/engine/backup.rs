@@ -19,6 +19,11 @@ impl VirtualRouter {
         let skew = self.skew_time();
         let State::Backup(backup) = &mut self.state else { return };
         let Some(priority) = heard.priority else {
+            // Only the Master can resign (RFC 9568 section 5.2.4). The repeated resignation of its predecessor may
+            // come after its first advert and must not make it look dead.
+            if self.master.is_some_and(|master| master.address != heard.source) {
+                return;
+            }
             backup.down_at = now + skew;
             backup.has_resigned = true;
             return;

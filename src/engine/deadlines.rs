@@ -49,6 +49,12 @@ impl Deadlines {
         None
     }
 
+    /// Returns whose deadline is the earliest.
+    pub fn earliest_slot(&mut self, current: impl Fn(u32) -> Option<Instant>) -> Option<u32> {
+        self.earliest(current)?;
+        self.heap.peek().map(|Reverse((_, slot))| *slot)
+    }
+
     /// Takes out the router with the earliest deadline at or before `until`.
     ///
     /// The caller serves it and calls [`Self::set`] with its next deadline.
@@ -73,7 +79,7 @@ mod tests {
     #[test]
     fn deadline_follows_moves_in_both_directions() {
         let mut deadlines = Deadlines::default();
-        let mut truth = vec![Some(at(30)), Some(at(20)), None];
+        let mut truth = [Some(at(30)), Some(at(20)), None];
         for (slot, time) in truth.iter().enumerate() {
             deadlines.set(slot as u32, *time);
         }

@@ -44,10 +44,7 @@ impl VirtualRouter {
         let State::Master(master) = &mut self.state else { return };
         if master.announce.at.is_some_and(|at| at <= now) {
             master.announce.advance(now, &self.params.announce);
-            let vips = 0..master.held_end;
-            if !vips.is_empty() {
-                out.push(Output::Announce { router: self.key, vips });
-            }
+            master.announce_held(self.key, out);
         }
         if master.advert_at > now {
             return;
@@ -72,7 +69,8 @@ impl VirtualRouter {
         if is_allowed {
             master.answered_at = Some(now);
         }
-        if master.rival_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
+        let is_farewell = master.predecessor.take_if(|known| *known == heard.source).is_some();
+        if !is_farewell && master.rival_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
             master.rival_told_at = Some(now);
             out.event(self.key, EventKind::Rival { peer: heard.source, priority, ours: self.effective });
         }
@@ -86,8 +84,8 @@ impl VirtualRouter {
     fn repair(&mut self, now: Instant, out: &mut Outbox) {
         let gap = self.params.advertisement_interval.as_duration().clamp(REPAIR_SOONEST, REPAIR_LATEST);
         let State::Master(master) = &mut self.state else { return };
-        if master.announce.repair(now, gap, &self.params.announce) && master.held_end > 0 {
-            out.push(Output::Announce { router: self.key, vips: 0..master.held_end });
+        if master.announce.repair(now, gap, &self.params.announce) {
+            master.announce_held(self.key, out);
         }
     }
 

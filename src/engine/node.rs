@@ -69,8 +69,11 @@ impl Node {
 
     /// Takes in one thing that happened.
     ///
-    /// `now` is never earlier than in the call before. Never panics.
+    /// `now` is never earlier than in the call before. After `Output::Finished` nothing happens any more. Never panics.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        if self.phase == Phase::Stopped {
+            return;
+        }
         let now = now.mono;
         match input {
             Input::Datagram(datagram) => self.receive(now, datagram),
@@ -100,6 +103,14 @@ impl Node {
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         let routers = &self.routers;
         self.deadlines.earliest(|slot| routers.get(slot as usize).and_then(VirtualRouter::deadline))
+    }
+
+    /// Says whether the earliest deadline ends the patience of a Backup: worth to be served to the microsecond.
+    pub fn is_takeover_next(&mut self) -> bool {
+        let routers = &self.routers;
+        let current = |slot: u32| routers.get(slot as usize).and_then(VirtualRouter::deadline);
+        let slot = self.deadlines.earliest_slot(current);
+        slot.and_then(|slot| routers.get(slot as usize)).is_some_and(VirtualRouter::is_takeover_next)
     }
 
     /// Returns the bytes of an advert that is to be sent: the VRRP message, with an Authentication Header in front where

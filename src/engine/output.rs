@@ -109,7 +109,7 @@ pub enum EventKind {
         /// Ours.
         ours: Priority,
     },
-    /// A peer uses this checksum form; once when first heard to and whenever it changes.
+    /// A peer uses this checksum form; when first heard to and when it changes, at most one a minute.
     Checksum {
         /// Who.
         peer: IpAddr,

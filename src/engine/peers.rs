@@ -27,6 +27,7 @@ pub(super) struct Peer {
     pub priority: Option<u8>,
     /// The checksum form of its last version 3 IPv4 advert.
     pub form: Option<ChecksumForm>,
+    form_told_at: Option<Instant>,
     differences: Vec<Difference>,
 }
 
@@ -51,8 +52,9 @@ impl Peers {
 
     /// Returns the entry of a sender whose packet passed every check.
     ///
-    /// By multicast an unknown sender takes the place of the one silent for longest when the table is full.
-    pub fn entry(&mut self, address: IpAddr) -> Option<&mut Peer> {
+    /// By multicast an unknown sender takes the place of the one silent for longest when the table is full, unless that
+    /// one was heard within [`TELL_AGAIN`]: senders without end would be told of without end.
+    pub fn entry(&mut self, now: Instant, address: IpAddr) -> Option<&mut Peer> {
         if let Some(index) = self.peers.iter().position(|peer| peer.address == address) {
             return self.peers.get_mut(index);
         }
@@ -61,6 +63,9 @@ impl Peers {
         }
         if self.peers.len() == HEARD_MAX {
             let silent = (0..HEARD_MAX).min_by_key(|&index| self.peers[index].last_heard_at)?;
+            if self.peers[silent].last_heard_at.is_some_and(|at| now.since(at) < TELL_AGAIN) {
+                return None;
+            }
             self.peers.remove(silent);
         }
         self.peers.push(Peer::new(address));
@@ -96,7 +101,17 @@ impl Peers {
 
 impl Peer {
     fn new(address: IpAddr) -> Self {
-        Self { address, last_heard_at: None, priority: None, form: None, differences: Vec::new() }
+        Self { address, last_heard_at: None, priority: None, form: None, form_told_at: None, differences: Vec::new() }
+    }
+
+    /// Notes the checksum form of its advert; says whether to tell of a change, at most once within [`TELL_AGAIN`].
+    pub fn note_form(&mut self, now: Instant, form: ChecksumForm) -> bool {
+        let is_told =
+            self.form.replace(form) != Some(form) && self.form_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN);
+        if is_told {
+            self.form_told_at = Some(now);
+        }
+        is_told
     }
 
     /// Notes in what its advert differs; calls `tell` for each difference that was not told within [`TELL_AGAIN`].
@@ -127,7 +142,7 @@ fn is_same_kind(a: Mismatch, b: Mismatch) -> bool {
 /// Senders remembered by multicast; a segment with more nodes for one VRID is a mistake.
 const HEARD_MAX: usize = 16;
 
-/// A difference that changes its value is told again after this.
+/// What changes is told again after this.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -138,10 +153,12 @@ mod tests {
     fn stranger_by_multicast_replaces_the_one_silent_for_longest() {
         let mut peers = Peers { peers: Vec::new(), is_fixed: false };
         let address = |number: u8| IpAddr::from([192, 0, 2, number]);
+        let at = |number: u8| Instant::from_nanos(u64::from(number) * 3_900_000_000);
         for number in 0..=HEARD_MAX as u8 {
-            let peer = peers.entry(address(number)).unwrap();
-            peer.last_heard_at = Some(Instant::from_nanos(u64::from(number)));
+            let peer = peers.entry(at(number), address(number)).unwrap();
+            peer.last_heard_at = Some(at(number));
         }
+        assert!(peers.entry(at(HEARD_MAX as u8), address(99)).is_none(), "the next one was heard a minute ago or less");
         assert_eq!(peers.peers.len(), HEARD_MAX);
         assert!(peers.peers.iter().all(|peer| peer.address != address(0)));
     }

@@ -210,10 +210,10 @@ impl VirtualRouter {
         let found = self.differences(advert);
         let key = self.key;
         let has_forms = self.params.version == Version::V3 && self.params.family == Family::V4;
-        let Some(peer) = self.peers.entry(source) else { return };
+        let Some(peer) = self.peers.entry(now, source) else { return };
         peer.last_heard_at = Some(now);
         peer.priority = Some(advert.priority.map_or(0, Priority::get));
-        if has_forms && peer.form.replace(form) != Some(form) {
+        if has_forms && peer.note_form(now, form) {
             out.event(key, EventKind::Checksum { peer: source, form });
         }
         peer.compare(now, &found, |what| out.event(key, EventKind::Mismatch { peer: source, what }));

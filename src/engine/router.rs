@@ -91,6 +91,11 @@ impl VirtualRouter {
         own.into_iter().chain(handover).min()
     }
 
+    /// Says whether its earliest deadline is that of a takeover.
+    pub fn is_takeover_next(&self) -> bool {
+        matches!(&self.state, State::Backup(backup) if Some(backup.down_at) == self.deadline())
+    }
+
     /// Begins to take part, or falls into Fault when it cannot.
     pub fn startup(&mut self, now: Instant, trouble: Option<Reason>, out: &mut Outbox) {
         self.is_started = true;
@@ -102,11 +107,15 @@ impl VirtualRouter {
 
     /// Says what the interface is like: `local` when it can be used, else why not.
     ///
-    /// Another index than before means that the interface was deleted and made again: the VIPs on it are gone.
+    /// Another index than before means that the interface was deleted and made again: the VIPs on it are gone. Nobody
+    /// reaches VIPs through an interface that cannot be used, so a handover ends there.
     pub fn relocate(&mut self, now: Instant, local: Result<Local, Reason>, out: &mut Outbox) {
         let before = self.local;
         self.local = local.ok();
         if !self.is_started {
+            if self.local.map(|local| local.interface) != before.map(|local| local.interface) {
+                self.release(out);
+            }
             return;
         }
         let is_faulty = matches!(self.state, State::Initialize { fault: Some(_) });
@@ -130,6 +139,10 @@ impl VirtualRouter {
         if matches!(self.state, State::Master(_)) {
             self.resign(now, out);
         }
+        if let Some(handover) = &mut self.handover {
+            let bound = Handover::resign(now, self.params.advertisement_interval.as_duration()).release_at;
+            handover.release_at = handover.release_at.min(bound);
+        }
         self.enter(now, State::Initialize { fault: None }, Reason::Stopping, None, out);
     }
 
@@ -151,6 +164,9 @@ impl VirtualRouter {
             State::Backup(backup) => {
                 let moved = (backup.down_at + skew_after).as_nanos().saturating_sub(skew_before.as_nanos() as u64);
                 backup.down_at = Instant::from_nanos(moved);
+                if backup.origin == Origin::Outranked {
+                    self.keep_until(Instant::from_nanos(moved));
+                }
             }
             State::Master(_) => {
                 if let Some(priority) = better.filter(|&priority| priority > effective && effective < from) {
@@ -161,7 +177,13 @@ impl VirtualRouter {
     }
 
     /// Serves every deadline of this router that is due.
+    ///
+    /// A takeover comes before the end of a handover: who keeps its addresses as a candidate must not drop them to take
+    /// them again.
     pub fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        if matches!(&self.state, State::Backup(backup) if backup.down_at <= now) {
+            return self.backup_expires(now, out);
+        }
         if let Some(handover) = &mut self.handover {
             if handover.repeat_at.is_some_and(|at| at <= now) {
                 handover.repeat_at = None;
@@ -171,17 +193,17 @@ impl VirtualRouter {
             }
         }
         match &self.state {
-            State::Initialize { .. } => {}
-            State::Backup(backup) if backup.down_at <= now => self.backup_expires(now, out),
-            State::Backup(_) => {}
+            State::Initialize { .. } | State::Backup(_) => {}
             State::Master(_) => self.master_expires(now, out),
         }
     }
 
     /// The kernel confirms addresses.
     pub fn confirm(&mut self, held: std::ops::Range<u16>, out: &mut Outbox) {
-        if let State::Master(master) = &mut self.state {
-            master.held_end = master.held_end.max(held.end);
+        if let State::Master(master) = &mut self.state
+            && !held.is_empty()
+        {
+            master.hold(held.clone());
             out.push(Output::Announce { router: self.key, vips: held });
         }
     }
@@ -243,7 +265,7 @@ impl VirtualRouter {
         }
     }
 
-    /// Becomes Master: advert first, then the addresses, so that an old Master withdraws before they are announced.
+    /// Becomes Master: advert first, then the addresses, so that an old Master learns of it before they are announced.
     pub(super) fn promote(
         &mut self,
         now: Instant,
@@ -258,7 +280,8 @@ impl VirtualRouter {
         self.send_advert(out);
         out.push(Output::AcquireVips { router: self.key });
         self.master = None;
-        let master = Master::begin(advert_at, now, &self.params.announce);
+        let predecessor = peer.filter(|_| matches!(reason, Reason::Resigned | Reason::Preempted { .. }));
+        let master = Master::begin(advert_at, now, &self.params.announce, predecessor);
         self.enter(now, State::Master(master), reason, peer, out);
     }
 
@@ -297,12 +320,22 @@ impl VirtualRouter {
         self.handover = Some(Handover::resign(now, self.params.advertisement_interval.as_duration()));
     }
 
-    /// Resigns in favour of a better peer, but waits its own skew like every other candidate.
+    /// Resigns in favour of a better peer, but waits its own skew like every other candidate: when nobody else is there
+    /// it simply stays Master.
     fn yield_to(&mut self, now: Instant, priority: Priority, out: &mut Outbox) {
         self.resign(now, out);
-        let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, now + self.skew_time()) };
+        let down_at = now + self.skew_time();
+        self.keep_until(down_at);
+        let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, down_at) };
         self.master = None;
         self.enter(now, State::Backup(backup), Reason::Outranked { priority }, None, out);
+    }
+
+    /// A candidate keeps its addresses at least until it may be Master again.
+    fn keep_until(&mut self, down_at: Instant) {
+        if let Some(handover) = self.handover.as_mut().filter(|handover| handover.successor.is_none()) {
+            handover.release_at = handover.release_at.max(down_at);
+        }
     }
 
     /// Takes part from here on: as Master when it owns the addresses, else as Backup for a full master-down interval.

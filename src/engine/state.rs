@@ -3,9 +3,12 @@
 //! A deadline is a field of the state it belongs to: leaving the state ends it, so nothing can fire late by mistake.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
-use super::output::{Reason, StateName};
+use super::input::RouterKey;
+use super::outbox::Outbox;
+use super::output::{Output, Reason, StateName};
 use super::params::AnnounceSchedule;
 use super::time::Instant;
 use crate::wire::field::Priority;
@@ -63,14 +66,16 @@ pub(super) struct Worse {
 pub(super) struct Master {
     /// Adver_Timer.
     pub advert_at: Instant,
-    /// The VIPs before this index are confirmed by the kernel.
-    pub held_end: u16,
+    /// The VIPs that the kernel confirmed: ascending, apart from each other.
+    held: Vec<Range<u16>>,
     /// When to announce the addresses again.
     pub announce: Announcing,
     /// When a losing advert was last answered.
     pub answered_at: Option<Instant>,
     /// When a rival was last reported.
     pub rival_told_at: Option<Instant>,
+    /// A living Master that made way and has not said farewell yet.
+    pub predecessor: Option<IpAddr>,
 }
 
 /// The times at which a Master repeats its announcement.
@@ -106,13 +111,34 @@ impl Backup {
 
 impl Master {
     /// Begins to hold the addresses; the first advert went out at `now` or was due at `deadline`.
-    pub fn begin(advert_at: Instant, now: Instant, schedule: &AnnounceSchedule) -> Self {
+    pub fn begin(advert_at: Instant, now: Instant, schedule: &AnnounceSchedule, predecessor: Option<IpAddr>) -> Self {
         Self {
             advert_at,
-            held_end: 0,
+            held: Vec::new(),
             announce: Announcing::begin(now, schedule),
             answered_at: None,
             rival_told_at: None,
+            predecessor,
+        }
+    }
+
+    /// Takes note of addresses that the kernel confirms.
+    pub fn hold(&mut self, vips: Range<u16>) {
+        self.held.push(vips);
+        self.held.sort_by_key(|vips| vips.start);
+        self.held.dedup_by(|next, kept| {
+            let is_joined = next.start <= kept.end;
+            if is_joined {
+                kept.end = kept.end.max(next.end);
+            }
+            is_joined
+        });
+    }
+
+    /// Announces every address that is held, and no other: RFC 9568 sections 8.1.2 and 8.2.2.
+    pub fn announce_held(&self, router: RouterKey, out: &mut Outbox) {
+        for vips in &self.held {
+            out.push(Output::Announce { router, vips: vips.clone() });
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The engine never reads a clock: whoever calls it passes [`Now`]. One stop before: `daemon::event_loop`, the
 //! only reader of the clocks. One stop after: the deadlines in `engine::router`.
 
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A point on the boot-time clock.
@@ -37,6 +37,15 @@ impl Add<Duration> for Instant {
     /// Saturates at the end of the clock (584 years after boot).
     fn add(self, length: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    /// Saturates at boot.
+    fn sub(self, length: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 

@@ -174,7 +174,7 @@ impl Announcer {
     ) -> Option<Frame> {
         let place = vips.held(entry.vip)?;
         let link = links.link(place.interface)?;
-        let mac = link.mac.filter(|_| link.is_up)?;
+        let mac = link.mac.filter(|_| link.is_up && link.is_running)?;
         if !self.targets.contains_key(&place.interface) && !std::mem::replace(has_learnt, true) {
             self.learn();
         }

@@ -335,5 +335,4 @@ fn reach(address: Ipv6Addr) -> u8 {
 }
 
 #[cfg(test)]
-#[path = "links_tests.rs"]
 mod tests;

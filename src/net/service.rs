@@ -34,7 +34,7 @@ pub enum Wish {
         /// Which.
         params: Arc<RouterParams>,
     },
-    /// Hold the router's VIPs no longer, and announce none of them. Harmless when they are not held.
+    /// Give the router's VIPs up, and announce none of them; also when the router is forgotten. Harmless when none is held.
     Release {
         /// Whose.
         router: RouterKey,
@@ -48,7 +48,8 @@ pub enum Wish {
         /// Indices into `RouterParams::vips`.
         vips: Range<u16>,
     },
-    /// Answer when every released address is deleted.
+    /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
+    /// whoever waits sets himself a limit.
     Settle(oneshot::Sender<()>),
     /// Answer with what the kernel holds of these routers' VIPs, wanted or not.
     Status {
@@ -183,7 +184,8 @@ impl<F: FnMut(Report)> NetService<F> {
         })
     }
 
-    /// Runs until the sender of the wishes is dropped and everything released is deleted.
+    /// Runs until the sender of the wishes is dropped and everything released is deleted. What is wanted then stays on its
+    /// interfaces.
     ///
     /// Wishes that wait in the channel at the beginning are heeded before leftovers are removed: an address that is
     /// acquired there is adopted without a request.
@@ -260,7 +262,16 @@ impl<F: FnMut(Report)> NetService<F> {
         for change in self.changes.drain(..) {
             match change {
                 Change::Lost => self.is_stale = true,
-                Change::Address(_) | Change::AddressGone(_) | Change::Link(_) => self.vips.apply(&change, &self.links),
+                Change::Address(_) | Change::AddressGone(_) => self.vips.apply(&change, &self.links),
+                Change::Link(ref name) => {
+                    self.vips.apply(&change, &self.links);
+                    if self.links.named(name).is_some_and(|link| link.is_running) {
+                        // While there was no carrier nothing was heard, and the switch may have forgotten the port.
+                        for (router, vips) in self.vips.on_interface(name) {
+                            announce(&mut self.announcer, &mut self.pace, router, vips);
+                        }
+                    }
+                }
             }
         }
     }
@@ -272,11 +283,8 @@ impl<F: FnMut(Report)> NetService<F> {
             Wish::Release { router } => self.vips.release(router, &self.links),
             Wish::Wanted(wanted) => self.want_exactly(wanted),
             Wish::Announce { router, vips } => {
-                if !self.announcer.is_pending() {
-                    self.pace.reset();
-                    self.announcer.rested();
-                }
-                self.announcer.announce(router, vips.start..vips.end.min(self.vips.len_of(router)));
+                let vips = vips.start..vips.end.min(self.vips.len_of(router));
+                announce(&mut self.announcer, &mut self.pace, router, vips);
             }
             Wish::Settle(reply) => self.settling.push(reply),
             Wish::Status { routers, reply } => {
@@ -382,6 +390,15 @@ impl<F: FnMut(Report)> NetService<F> {
             }
         }
     }
+}
+
+/// Queues announcements; after a quiet time the pace begins anew.
+fn announce(announcer: &mut Announcer, pace: &mut Interval, router: RouterKey, vips: Range<u16>) {
+    if !announcer.is_pending() {
+        pace.reset();
+        announcer.rested();
+    }
+    announcer.announce(router, vips);
 }
 
 impl<F> fmt::Debug for NetService<F> {

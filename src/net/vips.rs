@@ -12,28 +12,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nix::errno::Errno;
+pub use state::Job;
 use state::{Phase, Retry, Router, State, as_held, forget_wish, interface_of, is_good, new_address, wait};
 
 use super::links::{Change, Links};
 use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};
 use super::notice::Notice;
 use crate::engine::input::RouterKey;
-use crate::engine::params::RouterParams;
+use crate::engine::params::{RouterParams, Vip};
 
 /// Requests in one batch at most: the service thread hears nothing else meanwhile, and a batch takes 2 ms at worst.
 const BATCH: usize = 16;
 
 /// A VIP of a router: key and index into `RouterParams::vips`.
 pub type VipId = (RouterKey, u16);
-
-/// One request with what it is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// The VIP to be added; `None` for a deletion.
-    pub vip: Option<VipId>,
-    /// What to ask for.
-    pub request: Request,
-}
 
 /// The wanted VIPs and the work they need.
 #[derive(Debug, Default)]
@@ -45,6 +37,8 @@ pub struct Vips {
     by_interface: HashMap<String, BTreeSet<RouterKey>>,
     /// Routers with something to add.
     ready: VecDeque<RouterKey>,
+    /// Routers with VIPs that were not looked at.
+    unlooked: BTreeSet<RouterKey>,
     /// Places to delete, in order; valid while they are in `doomed`.
     deletes: VecDeque<Place>,
     /// Places that must not be held; the value is the number of refusals.
@@ -64,30 +58,27 @@ impl Vips {
 
     /// Wants the VIPs of a router from here on, in place of what it wanted before.
     ///
-    /// What the kernel holds already is reported at once; the rest is added in configured order.
+    /// What the kernel holds already is reported without a request; the rest is added in configured order.
     pub fn acquire(&mut self, key: RouterKey, params: Arc<RouterParams>, links: &Links) {
         let before = self.unlink(key);
-        let vips = params.vips.iter().map(|_| State { place: None, phase: Phase::Blocked, refused: None }).collect();
+        let mut last = None;
         for vip in &params.vips {
-            let name = interface_of(vip, &params).to_owned();
-            self.by_interface.entry(name).or_default().insert(key);
+            let name = interface_of(vip, &params);
+            if last.replace(name) != Some(name) {
+                self.by_interface.entry(name.to_owned()).or_default().insert(key);
+            }
         }
-        let router = Router {
-            params,
-            vips,
-            pending: VecDeque::new(),
-            is_ready: false,
-            grow: 1,
-            refusals: 0,
-            is_waiting: false,
-            put_back: 0,
-        };
-        self.routers.insert(key, router);
-        self.place_all(key, links, None);
+        self.routers.insert(key, Router::new(params));
+        self.ready.push_back(key);
+        self.unlooked.insert(key);
+        if !self.doomed.is_empty() {
+            // What it wants must not be deleted first.
+            self.look_at_fresh(links);
+        }
         self.doom(before, links, |_| false);
     }
 
-    /// Wants the VIPs of a router no longer; those that nobody else wants are deleted.
+    /// Withdraws the wish for a router's VIPs; those that nobody else wants are deleted.
     pub fn release(&mut self, key: RouterKey, links: &Links) {
         let is_owner = self.routers.get(&key).is_some_and(|router| router.params.is_owner());
         let before = self.unlink(key);
@@ -111,6 +102,11 @@ impl Vips {
         self.routers.get(&key).map_or(0, |router| u16::try_from(router.vips.len()).unwrap_or(u16::MAX))
     }
 
+    /// Returns the routers with a VIP on the interface of that name, with the range of all their VIPs.
+    pub fn on_interface(&self, name: &str) -> impl Iterator<Item = (RouterKey, Range<u16>)> + '_ {
+        self.by_interface.get(name).into_iter().flatten().map(|key| (*key, 0..self.len_of(*key)))
+    }
+
     /// Takes over what changed in the kernel, except [`Change::Lost`], which needs a dump and [`Vips::compare`].
     pub fn apply(&mut self, change: &Change, links: &Links) {
         match change {
@@ -132,6 +128,7 @@ impl Vips {
 
     /// Compares everything with what the kernel holds, after a dump.
     pub fn compare(&mut self, links: &Links) {
+        self.unlooked.clear();
         let keys: Vec<RouterKey> = self.routers.keys().copied().collect();
         for key in keys {
             self.place_all(key, links, None);
@@ -148,6 +145,7 @@ impl Vips {
 
     /// Dooms every address with our mark that nobody wants: what an earlier run left behind.
     pub fn sweep(&mut self, links: &Links) {
+        self.look_at_fresh(links);
         let leftovers: Vec<Place> = links.ours().filter(|place| !self.wanted.contains_key(place)).collect();
         if !leftovers.is_empty() {
             self.notices.push(Notice::Leftovers { count: leftovers.len() });
@@ -197,7 +195,12 @@ impl Vips {
             (Request::Add(new), vip, Ok(())) => {
                 links.added(as_held(new));
                 if let Some(vip) = vip {
-                    self.confirm(vip);
+                    if let Some(router) = self.routers.get_mut(&vip.0) {
+                        router.took(vip, &mut self.notices);
+                    }
+                    if new.place.address.is_ipv4() {
+                        self.confirm(vip);
+                    }
                 }
             }
             (Request::Add(_), Some(vip), Err(refusal)) => self.refuse(vip, refusal),
@@ -243,21 +246,31 @@ impl Vips {
         std::mem::take(&mut self.notices)
     }
 
+    /// Looks at everything that was not looked at, so that `wanted` is complete.
+    fn look_at_fresh(&mut self, links: &Links) {
+        for key in std::mem::take(&mut self.unlooked) {
+            self.place_all(key, links, None);
+        }
+    }
+
     /// Looks up the place of each VIP of a router (on the interface `only`, if given) and what is to be done there.
     fn place_all(&mut self, key: RouterKey, links: &Links, only: Option<&str>) {
         let Some(router) = self.routers.get(&key) else { return };
         let params = Arc::clone(&router.params);
         for (index, vip) in (0..=u16::MAX).zip(&params.vips) {
-            let name = interface_of(vip, &params);
-            if only.is_some_and(|only| only != name) {
-                continue;
+            if only.is_none_or(|only| only == interface_of(vip, &params)) {
+                self.place((key, index), vip, &params, links);
             }
-            let link = links.named(name);
-            let place = link.map(|l| Place { interface: l.index, address: vip.address, prefix_len: vip.prefix_len });
-            // The kernel drops IPv6 addresses of an interface that goes down, and would drop ours again.
-            let is_blocked = link.is_none_or(|link| vip.address.is_ipv6() && !link.is_up);
-            self.place_one((key, index), place, is_blocked, links);
         }
+    }
+
+    /// Looks up the place of one VIP and what is to be done there.
+    fn place(&mut self, id: VipId, vip: &Vip, params: &RouterParams, links: &Links) {
+        let link = links.named(interface_of(vip, params));
+        let place = link.map(|l| Place { interface: l.index, address: vip.address, prefix_len: vip.prefix_len });
+        // The kernel drops IPv6 addresses of an interface that goes down, and would drop ours again.
+        let is_blocked = link.is_none_or(|link| vip.address.is_ipv6() && !link.is_up);
+        self.place_one(id, place, is_blocked, links);
     }
 
     fn place_one(&mut self, vip: VipId, place: Option<Place>, is_blocked: bool, links: &Links) {
@@ -273,14 +286,18 @@ impl Vips {
                 self.doomed.remove(&new);
             }
             state.place = place;
-            state.phase = Phase::Blocked;
+            if state.phase != Phase::Fresh {
+                state.phase = Phase::Blocked;
+            }
         }
         let held = place.and_then(|place| links.address(&place));
         match state.phase {
             Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused => {}
-            Phase::Blocked if held.is_some_and(|address| is_good(address, is_owner)) => self.confirm(vip),
-            Phase::Blocked if is_blocked => {}
-            Phase::Blocked => self.make_pending(vip, Phase::Pending),
+            Phase::Fresh | Phase::Blocked | Phase::Taken if held.is_some_and(|address| is_good(address, is_owner)) => {
+                self.confirm(vip);
+            }
+            Phase::Fresh | Phase::Blocked | Phase::Taken if is_blocked => state.phase = Phase::Blocked,
+            Phase::Fresh | Phase::Blocked | Phase::Taken => self.make_pending(vip, Phase::Pending),
         }
     }
 
@@ -304,19 +321,17 @@ impl Vips {
             match router.vips.get(usize::from(vip.1)).map(|state| state.phase) {
                 // Somebody gave it an end of life.
                 Some(Phase::Held) if !address.is_permanent && !is_owner => self.make_pending(vip, Phase::Pending),
-                Some(Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused) | None => {}
-                Some(Phase::Blocked) if is_good(address, is_owner) => self.confirm(vip),
-                Some(Phase::Blocked) => {}
+                Some(Phase::Fresh | Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused) | None => {}
+                Some(Phase::Blocked | Phase::Taken) if is_good(address, is_owner) => self.confirm(vip),
+                Some(Phase::Blocked | Phase::Taken) => {}
             }
         }
     }
 
     /// A held VIP is gone and we did not delete it.
     fn vanished(&mut self, vip: VipId, links: &Links) {
-        let Some(state) = self.routers.get_mut(&vip.0).and_then(|r| r.vips.get_mut(usize::from(vip.1))) else {
-            return;
-        };
-        if state.phase != Phase::Held {
+        let Some(state) = self.state(vip) else { return };
+        if !matches!(state.phase, Phase::Held | Phase::Taken) {
             return;
         }
         let link = state.place.and_then(|place| links.link(place.interface));
@@ -333,55 +348,60 @@ impl Vips {
         let params = Arc::clone(&router.params);
         let room = BATCH.saturating_sub(batch.len()).min(router.grow);
         router.grow = (router.grow * 2).min(BATCH);
-        let mut taken = 0;
-        let mut confirmed = Vec::new();
-        let mut blocked = Vec::new();
-        while taken < room {
-            let Some(index) = router.pending.pop_front() else { break };
-            let (Some(state), Some(vip)) = (router.vips.get(usize::from(index)), params.vips.get(usize::from(index)))
-            else {
-                continue;
-            };
-            let (Some(place), Phase::Pending | Phase::Lost) = (state.place, state.phase) else { continue };
-            let is_down = links.link(place.interface).is_none_or(|link| !link.is_up);
-            if place.address.is_ipv6() && is_down {
-                blocked.push(usize::from(index));
-                continue;
+        for _ in 0..room {
+            let Some(index) = self.routers.get_mut(&key).and_then(Router::next) else { break };
+            let Some(vip) = params.vips.get(usize::from(index)) else { continue };
+            if self.phase((key, index)) == Some(Phase::Fresh) {
+                self.place((key, index), vip, &params, links);
+                // It is taken here and not a second time.
+                if let Some(router) = self.routers.get_mut(&key)
+                    && router.pending.back() == Some(&index)
+                {
+                    router.pending.pop_back();
+                }
             }
-            taken += 1;
-            if links.address(&place).is_some_and(|address| is_good(address, params.is_owner())) {
-                confirmed.push((key, index));
-            } else {
-                batch.push(Job { vip: Some((key, index)), request: Request::Add(new_address(vip, place)) });
-            }
+            batch.extend(self.job((key, index), vip, &params, links));
         }
-        for index in blocked {
-            if let Some(state) = router.vips.get_mut(index) {
-                state.phase = Phase::Blocked;
-            }
+        let Some(router) = self.routers.get_mut(&key) else { return };
+        if router.fresh.is_empty() {
+            self.unlooked.remove(&key);
         }
-        router.is_ready = !router.pending.is_empty();
+        router.is_ready = !router.pending.is_empty() || !router.fresh.is_empty();
         if router.is_ready {
             self.ready.push_back(key);
         }
-        for vip in confirmed {
-            self.confirm(vip);
-        }
     }
 
-    /// The kernel holds a VIP.
+    /// Makes the request that a VIP needs, if any.
+    fn job(&mut self, id: VipId, vip: &Vip, params: &RouterParams, links: &Links) -> Option<Job> {
+        let state = self.routers.get_mut(&id.0)?.vips.get_mut(usize::from(id.1))?;
+        let (Some(place), Phase::Pending | Phase::Lost) = (state.place, state.phase) else { return None };
+        let is_down = links.link(place.interface).is_none_or(|link| !link.is_up);
+        if place.address.is_ipv6() && is_down {
+            state.phase = Phase::Blocked;
+            return None;
+        }
+        if links.address(&place).is_some_and(|address| is_good(address, params.is_owner())) {
+            self.confirm(id);
+            return None;
+        }
+        Some(Job { vip: Some(id), request: Request::Add(new_address(vip, place)) })
+    }
+
+    /// Returns what a VIP waits for.
+    fn phase(&self, vip: VipId) -> Option<Phase> {
+        let state = self.routers.get(&vip.0)?.vips.get(usize::from(vip.1))?;
+        Some(state.phase)
+    }
+
+    fn state(&mut self, vip: VipId) -> Option<&mut State> {
+        self.routers.get_mut(&vip.0)?.vips.get_mut(usize::from(vip.1))
+    }
+
+    /// The kernel answers for a VIP from here on.
     fn confirm(&mut self, vip: VipId) {
         let (key, index) = vip;
-        let Some(router) = self.routers.get_mut(&key) else { return };
-        let Some(state) = router.vips.get_mut(usize::from(index)) else { return };
-        let address = state.place.map(|place| place.address);
-        if let (Phase::Lost, Some(address)) = (state.phase, address) {
-            router.put_back += 1;
-            self.notices.push(Notice::PutBack { router: key, address, count: router.put_back });
-        }
-        if let (Some(_), Some(address)) = (state.refused.take(), address) {
-            self.notices.push(Notice::Accepted { router: key, address });
-        }
+        let Some(state) = self.state(vip) else { return };
         state.phase = Phase::Held;
         match self.reports.last_mut() {
             Some((last, range)) if *last == key && range.end == index => range.end = index.saturating_add(1),
@@ -453,6 +473,9 @@ impl Vips {
 
     /// Wants places not to be held, except those wanted by somebody and those to `keep`.
     fn doom(&mut self, places: Vec<Place>, links: &Links, keep: impl Fn(&Address) -> bool) {
+        if !places.is_empty() {
+            self.look_at_fresh(links);
+        }
         for place in places {
             let Some(address) = links.address(&place) else { continue };
             if !keep(address) && !self.wanted.contains_key(&place) && self.doomed.insert(place, 0).is_none() {

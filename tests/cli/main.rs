@@ -1,5 +1,7 @@
 //! The built binary from outside: what it prints, where, and with which exit code.
 
+mod requirements;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

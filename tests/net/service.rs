@@ -1,7 +1,5 @@
 //! The service against a real kernel: addresses held, put back, announced; interfaces followed.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,13 +16,13 @@ use vrrpd::net::notice::Notice;
 use vrrpd::net::service::{NetService, Report, Status, Wish};
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
-use crate::world::{Kernel, Pair, frames, privileged};
+use crate::world::{Kernel, Pair, privileged};
 
 /// How long anything may take here; a busy machine included.
-const PATIENCE: Duration = Duration::from_secs(2);
-const KEY: RouterKey = RouterKey(3);
+pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const KEY: RouterKey = RouterKey(3);
 
-fn vip(text: &str) -> Vip {
+pub fn vip(text: &str) -> Vip {
     let (address, prefix_len) = text.split_once('/').unwrap();
     Vip {
         address: address.parse().unwrap(),
@@ -38,7 +36,7 @@ fn vip(text: &str) -> Vip {
     }
 }
 
-fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
+pub fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
     Arc::new(RouterParams {
         name: "web".into(),
         interface: "va".into(),
@@ -63,18 +61,23 @@ fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
 }
 
 /// A running service with both ends of its channels.
-struct Service {
+pub struct Service {
     wishes: mpsc::Sender<Wish>,
     reports: mpsc::UnboundedReceiver<Report>,
     /// What was reported while waiting for something else.
-    seen: Vec<Report>,
+    pub seen: Vec<Report>,
 }
 
 impl Service {
     /// Starts a service that finds `wishes` in its channel, and waits until it is ready.
-    async fn start(wishes: Vec<Wish>) -> Self {
+    pub async fn start(wishes: Vec<Wish>) -> Self {
         let mut service = Self::begin(wishes);
         service.wait(|report| *report == Report::Ready).await;
+        // The kernel notices the carrier of a fresh cable a little later.
+        let is_up = |report: &Report| matches!(report, Report::Interface(interface) if interface.is_up);
+        if !service.seen.iter().any(is_up) {
+            service.wait(is_up).await;
+        }
         service
     }
 
@@ -89,16 +92,16 @@ impl Service {
         Self { wishes, reports, seen: Vec::new() }
     }
 
-    fn wish(&self, wish: Wish) {
+    pub fn wish(&self, wish: Wish) {
         self.wishes.try_send(wish).unwrap();
     }
 
-    fn acquire(&self, params: &Arc<RouterParams>) {
+    pub fn acquire(&self, params: &Arc<RouterParams>) {
         self.wish(Wish::Acquire { router: KEY, params: Arc::clone(params) });
     }
 
     /// Waits for a report, and keeps what came before it.
-    async fn wait(&mut self, is_it: impl Fn(&Report) -> bool) -> Report {
+    pub async fn wait(&mut self, is_it: impl Fn(&Report) -> bool) -> Report {
         let found = tokio::time::timeout(PATIENCE, async {
             loop {
                 let report = self.reports.recv().await.expect("the service runs");
@@ -115,31 +118,31 @@ impl Service {
     }
 
     /// Waits until VIPs were confirmed up to `end`.
-    async fn confirmed(&mut self, end: u16) {
+    pub async fn confirmed(&mut self, end: u16) {
         self.wait(|report| matches!(report, Report::Vips { router: KEY, held } if held.end == end)).await;
     }
 
-    async fn interface(&mut self, is_it: impl Fn(&Interface) -> bool) -> Interface {
+    pub async fn interface(&mut self, is_it: impl Fn(&Interface) -> bool) -> Interface {
         match self.wait(|report| matches!(report, Report::Interface(interface) if is_it(interface))).await {
             Report::Interface(interface) => interface,
             other => panic!("{other:?}"),
         }
     }
 
-    async fn settle(&self) {
+    pub async fn settle(&self) {
         let (reply, settled) = oneshot::channel();
         self.wish(Wish::Settle(reply));
         tokio::time::timeout(PATIENCE, settled).await.expect("settles in time").unwrap();
     }
 
-    async fn status(&self, params: &Arc<RouterParams>) -> Status {
+    pub async fn status(&self, params: &Arc<RouterParams>) -> Status {
         let (reply, status) = oneshot::channel();
         self.wish(Wish::Status { routers: vec![Arc::clone(params)], reply });
         status.await.unwrap()
     }
 }
 
-fn watch_for(params: &Arc<RouterParams>) -> Wish {
+pub fn watch_for(params: &Arc<RouterParams>) -> Wish {
     Wish::Watch(Watch::of(&NodeParams { routers: vec![Arc::clone(params)] }))
 }
 
@@ -195,6 +198,10 @@ fn added_addresses_look_in_the_kernel_as_configured() {
     privileged("service::added_addresses_look_in_the_kernel_as_configured", || {
         Pair::new().a.run(async |kernel| {
             // The kernel refuses two scopes within one prefix, hence a prefix of its own.
+            // With duplicate detection on, only an address that opts out is usable at once.
+            for name in ["all", "va"] {
+                std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/accept_dad"), "1").unwrap();
+            }
             let mut labelled = vip("10.9.0.30/32");
             labelled.label = Some("vip".into());
             labelled.broadcast = Some("10.9.0.255".parse().unwrap());
@@ -262,7 +269,10 @@ fn vip_deleted_by_somebody_else_is_put_back() {
                 assert!(kernel.has("va", address).await);
                 let count = u32::from(index) + 1;
                 let told = Notice::PutBack { router: KEY, address: address.parse().unwrap(), count };
-                service.wait(|report| *report == Report::Notice(told.clone())).await;
+                // An IPv6 address is told of when the kernel took it, and confirmed when it answers.
+                if !service.seen.contains(&Report::Notice(told.clone())) {
+                    service.wait(|report| *report == Report::Notice(told.clone())).await;
+                }
             }
         });
     });
@@ -302,7 +312,7 @@ fn leftovers_are_removed_before_ready_and_wanted_ones_adopted() {
             let reports = std::mem::take(&mut service.seen);
             assert!(reports.contains(&Report::Vips { router: KEY, held: 0..1 }), "{reports:?}");
             let Some(Report::Interface(interface)) = reports.first() else { panic!("{reports:?}") };
-            assert!(interface.is_up && !interface.addresses.contains(&"10.9.0.30".parse().unwrap()), "{interface:?}");
+            assert!(!interface.addresses.contains(&"10.9.0.30".parse().unwrap()), "{interface:?}");
             assert!(interface.addresses.contains(&"10.9.0.1".parse().unwrap()));
         });
     });
@@ -321,9 +331,15 @@ fn interfaces_are_followed_through_rename_delete_and_recreate() {
 
             kernel.set_up("va", false).await;
             service.interface(|interface| interface.index == Some(first) && !interface.is_up).await;
+            let sent = service.status(&params).await.announced.sent;
             kernel.set_up("va", true).await;
             service.wait(|report| matches!(report, Report::Vips { held, .. } if *held == (1..2))).await;
             assert!(kernel.has("va", "2001:db8:9::30").await, "an IPv6 VIP comes back with the link");
+            let end = Instant::now() + PATIENCE;
+            while service.status(&params).await.announced.sent < sent + 2 {
+                assert!(Instant::now() < end, "held VIPs were not announced with the link");
+                tokio::task::yield_now().await;
+            }
 
             kernel.rename("va", "elsewhere").await;
             service.interface(|interface| interface.index.is_none()).await;
@@ -350,114 +366,6 @@ fn interfaces_are_followed_through_rename_delete_and_recreate() {
             let refused = |report: &&Report| matches!(report, Report::Notice(Notice::Refused { .. }));
             assert_eq!(service.seen.iter().find(refused), None);
         });
-    });
-}
-
-/// Returns whose address a frame announces, and in which form (ARP operation; 0 for IPv6).
-fn announced(frame: &[u8]) -> Option<(IpAddr, u16)> {
-    if frame.get(12..14)? == [0x08, 0x06] && frame.get(28..32)? == frame.get(38..42)? {
-        let address = <[u8; 4]>::try_from(frame.get(28..32)?).ok()?;
-        return Some((address.into(), u16::from_be_bytes([*frame.get(20)?, *frame.get(21)?])));
-    }
-    if frame.get(12..14)? == [0x86, 0xdd] && frame.get(54)? == &136 && frame.get(21)? == &255 {
-        return Some((<[u8; 16]>::try_from(frame.get(62..78)?).ok()?.into(), 0));
-    }
-    None
-}
-
-#[test]
-fn announcements_reach_the_other_end_in_both_forms() {
-    privileged("service::announcements_reach_the_other_end_in_both_forms", || {
-        let pair = Pair::new();
-        let wire = pair.b.listen();
-        pair.a.run(async |_| {
-            let params = router(vec![vip("10.9.0.30/32"), vip("2001:db8:9::30/128")]);
-            let mut service = Service::start(vec![watch_for(&params)]).await;
-            service.wish(Wish::Announce { router: KEY, vips: 0..2 });
-            service.acquire(&params);
-            service.confirmed(2).await;
-            service.wish(Wish::Announce { router: KEY, vips: 0..9 });
-            let end = Instant::now() + PATIENCE;
-            while service.status(&params).await.announced.sent < 3 {
-                assert!(Instant::now() < end, "not sent in time");
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            service.wish(Wish::Release { router: KEY });
-            service.wish(Wish::Announce { router: KEY, vips: 0..2 });
-            service.settle().await;
-            assert_eq!(service.status(&params).await.announced.sent, 3, "what is not held is not announced");
-        });
-        let expected: BTreeSet<(IpAddr, u16)> = [
-            ("10.9.0.30".parse().unwrap(), 1),
-            ("10.9.0.30".parse().unwrap(), 2),
-            ("2001:db8:9::30".parse().unwrap(), 0),
-        ]
-        .into();
-        let mut found = BTreeSet::new();
-        frames(&wire, PATIENCE, |frame| {
-            found.extend(announced(frame).filter(|key| expected.contains(key)));
-            found == expected
-        });
-        assert_eq!(found, expected);
-    });
-}
-
-/// Takes over many VIPs and announces each as it is confirmed; prints how long it took.
-fn measure(kind: &str, count: u16, address: impl Fn(u16) -> String) {
-    let pair = Pair::new();
-    let wire = pair.b.listen();
-    let vips: Vec<Vip> = (0..count).map(|index| vip(&address(index))).collect();
-    let first: IpAddr = vips[0].address;
-    let listener = std::thread::spawn(move || {
-        let mut when = (None, None);
-        let mut seen = BTreeSet::new();
-        frames(&wire, Duration::from_secs(20), |frame| {
-            if let Some((address, form)) = announced(frame)
-                && form != 2
-                && address.is_ipv4() == first.is_ipv4()
-            {
-                when.0.get_or_insert_with(Instant::now);
-                seen.insert(address);
-                when.1 = Some(Instant::now());
-            }
-            seen.len() == usize::from(count)
-        });
-        (when, seen.len())
-    });
-    pair.a.run(async |_| {
-        let params = router(vips);
-        let mut service = Service::start(vec![watch_for(&params)]).await;
-        let start = Instant::now();
-        service.acquire(&params);
-        let mut confirmed = (None, 0u16);
-        while confirmed.1 < count {
-            let report = service.wait(|report| matches!(report, Report::Vips { .. })).await;
-            let Report::Vips { router, held } = report else { continue };
-            confirmed.0.get_or_insert(start.elapsed());
-            confirmed.1 += held.end - held.start;
-            service.wish(Wish::Announce { router, vips: held });
-        }
-        let all_confirmed = start.elapsed();
-        let (when, seen) = tokio::task::spawn_blocking(move || listener.join().unwrap()).await.unwrap();
-        assert_eq!(seen, usize::from(count));
-        let since = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(start));
-        let (first_frame, last_frame) = (since(when.0), since(when.1));
-        println!(
-            "{count} {kind} VIPs: first confirmed {:?}, all {all_confirmed:?}; first announced {first_frame:?}, all {last_frame:?}",
-            confirmed.0
-        );
-        let start = Instant::now();
-        service.wish(Wish::Release { router: KEY });
-        service.settle().await;
-        println!("{count} {kind} VIPs: all deleted {:?}", start.elapsed());
-    });
-}
-
-#[test]
-fn two_thousand_vips_are_taken_over_and_announced() {
-    privileged("service::two_thousand_vips_are_taken_over_and_announced", || {
-        measure("IPv4", 2000, |index| format!("10.10.{}.{}/32", index / 250, index % 250 + 1));
-        measure("IPv6", 2000, |index| format!("2001:db8:a::{:x}/128", index + 1));
     });
 }
 

@@ -33,16 +33,16 @@ pub struct Cluster {
 impl Cluster {
     /// Builds the laboratory; no daemon runs yet.
     pub fn new(plan: &Plan, kinds: &[Kind]) -> Result<Self, LabError> {
-        let lab = Lab::new(kinds.len())?;
+        let lab = Lab::new(plan.priorities.len())?;
         let watch = Watch::new(&lab, Arc::new(AtomicBool::new(false)))?;
         let probe = Probe::new(lab.client(), *plan.addresses.last().expect("a plan has an address"))?;
         let (plan, kinds, scratch) = (plan.clone(), kinds.to_vec(), Scratch::new()?);
         Ok(Self { daemons: BTreeMap::new(), probe, watch, lab, plan, kinds, scratch, starts: 0 })
     }
 
-    /// Returns what runs on a node.
+    /// Returns what runs on a node; a third node runs what the first does.
     pub fn kind(&self, node: Node) -> Kind {
-        self.kinds[node.index()]
+        self.kinds[node.index() % self.kinds.len()]
     }
 
     /// Starts a node's daemon; a dead host comes back to the switch.
@@ -74,7 +74,12 @@ impl Cluster {
         self.lab.isolate(node)
     }
 
-    /// Undoes [`Cluster::isolate`].
+    /// Pulls a node's cable: it sees its carrier go.
+    pub fn unplug(&self, node: Node) -> Result<(), LabError> {
+        self.lab.carrier_down(node)
+    }
+
+    /// Undoes [`Cluster::isolate`] and [`Cluster::unplug`].
     pub fn heal(&self, node: Node) -> Result<(), LabError> {
         self.lab.heal(node)
     }

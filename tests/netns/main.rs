@@ -5,11 +5,19 @@
 //! of ours. `stories.rs` has the stories, the list below the pairings. Needs root (or a user namespace) and is off
 //! unless `VRRPD_NETNS=1`; `tests/run` sets it, and then a missing privilege is a failure.
 
+#![forbid(unsafe_code)]
+#![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
+
 mod cluster;
+mod conformance;
+mod demo;
 mod driver;
+mod laboratory;
 mod measure;
+mod refusals;
 mod stories;
 mod story;
+mod tap;
 
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
@@ -31,37 +39,69 @@ macro_rules! tell {
 
 tell! {
     keepalived_alone = [Keepalived, Keepalived],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
     keepalived_and_frr = [Keepalived, Frr], v3_multicast;
     frr_and_keepalived = [Frr, Keepalived], v3_multicast;
     keepalived_and_ours = [Keepalived, Vrrpd],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
     ours_and_keepalived = [Vrrpd, Keepalived],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
     ours_and_frr = [Vrrpd, Frr], v3_multicast;
     frr_and_ours = [Frr, Vrrpd], v3_multicast;
     ours_alone = [Vrrpd, Vrrpd],
-        host_death graceful_stop failback equal_priority nopreempt partition
+        host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
 }
 
 /// Makes one test per measurement and pairing.
 macro_rules! measure {
-    ($($name:ident = $measurement:ident($kinds:expr);)+) => {
+    ($($name:ident = $measurement:ident($kinds:expr $(, $limit:expr)?);)+) => {
         $(#[test]
         fn $name() {
-            in_turn(|| measure::$measurement(&$kinds));
+            in_turn(|| measure::$measurement(&$kinds $(, $limit)?));
         })+
     };
+}
+
+#[test]
+fn each_refusal_has_one_message_and_its_exit_code() {
+    in_turn(refusals::each_has_one_message_and_its_exit_code);
+}
+
+#[test]
+fn second_daemon_is_refused_and_a_missing_interface_waited_for() {
+    in_turn(refusals::second_daemon_is_refused_and_a_missing_interface_waited_for);
 }
 
 measure! {
     keepalived_host_death_lateness = host_death_lateness([Keepalived, Keepalived]);
     ours_host_death_lateness = host_death_lateness([Vrrpd, Vrrpd]);
+    keepalived_advert_spacing = advert_spacing([Keepalived, Keepalived], 12.0);
+    ours_advert_spacing = advert_spacing([Vrrpd, Vrrpd], 10.1);
     ours_client_after_50_heals = client_after_50_heals([Vrrpd, Vrrpd]);
+}
+
+#[test]
+fn laboratory_sees_what_is_done_to_it() {
+    in_turn(laboratory::sees_what_is_done_to_it);
+}
+
+#[test]
+fn demo_plays_to_the_end() {
+    in_turn(demo::plays_to_the_end);
+}
+
+#[test]
+fn demo_is_gone_after_ctrl_c() {
+    in_turn(demo::is_gone_after_ctrl_c);
+}
+
+#[test]
+fn demo_daemons_die_with_it() {
+    in_turn(demo::its_daemons_die_with_it);
 }
 
 /// Runs one story at a time, whatever the number of test threads: they measure time. Says why when it does not run.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A, B};
+use vrrpd::demo::plan::Plan;
 
 use crate::cluster::Cluster;
 use crate::driver::Kind;
@@ -16,7 +17,7 @@ use crate::stories::quick;
 /// limits allow for a machine with two busy cores.
 pub fn host_death_lateness(kinds: &[Kind]) {
     let lateness = (|| {
-        let mut cluster = both_running(kinds)?;
+        let mut cluster = both_running(kinds, quick())?;
         let mut lateness = Vec::new();
         for _ in 0..10 {
             let since = now();
@@ -43,10 +44,29 @@ pub fn host_death_lateness(kinds: &[Kind]) {
     assert!(first > -5.0 && median < 20.0 && last < 300.0, "{kinds:?}: lateness in ms {lateness:.2?}");
 }
 
+/// How far apart the adverts of a master are at the shortest interval, 10 ms, over three seconds.
+///
+/// The mean, in milliseconds, must be between 9.9 and `limit`: lateness must not add up. The worst may be 20 times the
+/// interval, the time in which a loaded machine serves nobody.
+pub fn advert_spacing(kinds: &[Kind], limit: f64) {
+    let spacing = (|| {
+        let cluster = both_running(kinds, Plan { interval: Duration::from_millis(10), ..quick() })?;
+        let since = now();
+        cluster.watch.pause(Duration::from_secs(3))?;
+        Ok::<_, LabError>(cluster.watch.look(|log| log.spacing(A, since)))
+    })();
+    let spacing = spacing.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
+    let spacing = spacing.unwrap_or_else(|| panic!("{kinds:?}: no adverts in three seconds"));
+    let (mean, longest) = (spacing.mean.as_secs_f64() * 1e3, spacing.longest.as_secs_f64() * 1e3);
+    eprintln!("advert spacing {kinds:?}, ms: mean {mean:.3}, longest {longest:.3}");
+    assert!((9.9..limit).contains(&mean) && longest < 200.0, "{kinds:?}: mean {mean:.3} ms, longest {longest:.3} ms");
+}
+
 /// After each of 50 healed splits the client must be answered by the winner.
 pub fn client_after_50_heals(kinds: &[Kind]) {
     let healed = (|| {
-        let cluster = both_running(kinds)?;
+        // Splits are quicker to come with quicker adverts.
+        let cluster = both_running(kinds, Plan { interval: Duration::from_millis(100), ..quick() })?;
         for round in 0..50 {
             // Each side of the split in turn: the client is with the loser in one half of the rounds.
             let node = if round % 2 == 0 { A } else { B };
@@ -64,8 +84,8 @@ pub fn client_after_50_heals(kinds: &[Kind]) {
     healed.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
 }
 
-fn both_running(kinds: &[Kind]) -> Result<Cluster, LabError> {
-    let mut cluster = Cluster::new(&quick(), kinds)?;
+fn both_running(kinds: &[Kind], plan: Plan) -> Result<Cluster, LabError> {
+    let mut cluster = Cluster::new(&plan, kinds)?;
     cluster.start(A)?;
     cluster.start(B)?;
     settle(&cluster, &[A])?;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use vrrpd::demo::lab::Node::{A, B};
+use vrrpd::demo::lab::Node::{A, B, C};
 use vrrpd::demo::lab::{VIP_LINK_LOCAL, VIP_V4, VIP_V6};
 use vrrpd::demo::plan::Plan;
 use vrrpd::wire::field::{Family, Version};
 
-use crate::story::Act::{Die, Heal, Isolate, Start, Stop};
+use crate::story::Act::{Die, Heal, Isolate, Start, Stop, Unplug};
 use crate::story::{Miss, Step, Story};
 
 /// Version 3, IPv4, unicast, five adverts a second: quick, and far above this machine's noise.
@@ -97,16 +97,45 @@ pub fn partition() -> Story {
     Story { name: "partition", plan: quick(), steps }
 }
 
+/// The master's cable is pulled: it withdraws the address itself, and listens before it takes it back.
+pub fn link_loss() -> Story {
+    let steps = steps! {
+        Start(A) => [A], Anything;
+        Start(B) => [A], Nothing;
+        Unplug(A) => [B], Death;
+        Heal(A) => [A], Handover;
+    };
+    Story { name: "link loss", plan: quick(), steps }
+}
+
+/// Of three nodes the best one left takes over, and only that one.
+pub fn three_nodes() -> Story {
+    let steps = steps! {
+        Start(A) => [A], Anything;
+        Start(B) => [A], Nothing;
+        Start(C) => [A], Nothing;
+        Stop(A) => [B], Handover;
+        Die(B) => [C], Death;
+        Start(A) => [A], Handover;
+    };
+    Story { name: "three nodes", plan: Plan { priorities: vec![200, 150, 100], ..quick() }, steps }
+}
+
 /// Version 2 as most clusters run it: one advert a second.
 pub fn v2_unicast() -> Story {
     let plan = Plan { version: Version::V2, interval: Duration::from_secs(1), ..quick() };
     Story { name: "v2 unicast", plan, steps: cycle() }
 }
 
-/// Version 2 as RFC 3768 has it.
+/// Version 2 as RFC 3768 has it; short, since a second is long.
 pub fn v2_multicast() -> Story {
     let plan = Plan { version: Version::V2, interval: Duration::from_secs(1), is_multicast: true, ..quick() };
-    Story { name: "v2 multicast", plan, steps: cycle() }
+    let steps = steps! {
+        Start(A) => [A], Anything;
+        Start(B) => [A], Nothing;
+        Stop(A) => [B], Handover;
+    };
+    Story { name: "v2 multicast", plan, steps }
 }
 
 /// IPv6, the link-local address first as RFC 9568 wants it.

@@ -395,3 +395,6 @@ pub fn untimed(seen: Vec<(Duration, Seen)>) -> Vec<Seen> {
 
 /// Kernel index of the interface.
 pub const INDEX: u32 = 7;
+
+/// How long a Master of one VIP keeps it after it heard its successor.
+pub const OVERLAP: Duration = Duration::from_micros(10_100);

@@ -13,7 +13,7 @@ use crate::wire::field::Family;
 
 /// The memberships of this process.
 ///
-/// **Shape:** one holder socket per family and [`Groups::PER_SOCKET`] memberships; can be empty.
+/// **Shape:** one holder socket per family and 20 memberships; can be empty.
 #[derive(Debug, Default)]
 pub struct Groups {
     holders: Vec<Holder>,

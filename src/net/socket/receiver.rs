@@ -4,6 +4,7 @@
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -12,6 +13,7 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg, setsockopt,
     sockopt,
 };
+use nix::sys::time::TimeSpec;
 use socket2::{Domain, Socket};
 
 use super::{AH, BATCH, OpenError, VRRP, Wanted, grow_receive_buffer, open_raw};
@@ -71,11 +73,12 @@ impl Receiver {
         [v4, v6, ah].into_iter().flatten()
     }
 
-    /// Passes on what waits, at most 64 packets per socket, in the order of arrival within each socket.
+    /// Passes on what waits, at most 64 packets per socket, in the order of arrival within each socket; with each the
+    /// wall clock of its arrival as time since 1970-01-01, when the kernel says it.
     ///
     /// Never blocks. An error of one socket is counted and keeps nothing else from being read; the kernel reports it
     /// once and the socket goes on working.
-    pub fn receive(&mut self, mut on: impl FnMut(Datagram<'_>)) -> Drained {
+    pub fn receive(&mut self, mut on: impl FnMut(Datagram<'_>, Option<Duration>)) -> Drained {
         let mut drained = Drained::default();
         if let Some(inlet) = &mut self.v4 {
             inlet.receive(&mut drained, v4_datagram, &mut on);
@@ -99,6 +102,9 @@ struct Inlet<S> {
     buffers: Box<[[u8; BUFFER]; BATCH]>,
 }
 
+/// A packet and the wall clock of its arrival.
+type Arrived<'a> = (Datagram<'a>, Option<Duration>);
+
 /// A raw packet with its control messages, before it is a [`Datagram`].
 type Raw<'a, 's, S> = RecvMsg<'a, 's, S>;
 
@@ -106,8 +112,10 @@ impl Inlet<SockaddrIn> {
     fn open_v4(protocol: i32, what: &'static str) -> Result<Self, OpenError> {
         let socket = open_raw(Domain::IPV4, protocol, what)?;
         grow_receive_buffer(&socket, RECEIVE_BUFFER);
-        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).map_err(|e| OpenError { what, source: e.into() })?;
-        Ok(Self::new(socket, || cmsg_space!(in_pktinfo)))
+        let refused = |source: Errno| OpenError { what, source: source.into() };
+        setsockopt(&socket, sockopt::Ipv4PacketInfo, &true).map_err(refused)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(refused)?;
+        Ok(Self::new(socket, || cmsg_space!(in_pktinfo, TimeSpec)))
     }
 }
 
@@ -118,8 +126,9 @@ impl Inlet<SockaddrIn6> {
         let socket = open_raw(Domain::IPV6, VRRP, what)?;
         grow_receive_buffer(&socket, RECEIVE_BUFFER);
         setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).map_err(|e| refused(e.into()))?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(|e| refused(e.into()))?;
         socket.set_recv_hoplimit_v6(true).map_err(refused)?;
-        Ok(Self::new(socket, || cmsg_space!(in6_pktinfo, i32)))
+        Ok(Self::new(socket, || cmsg_space!(in6_pktinfo, i32, TimeSpec)))
     }
 }
 
@@ -134,8 +143,8 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
     fn receive(
         &mut self,
         drained: &mut Drained,
-        datagram: impl for<'a> Fn(&Raw<'_, '_, S>, &'a [u8]) -> Option<Datagram<'a>>,
-        on: &mut impl FnMut(Datagram<'_>),
+        datagram: impl for<'a> Fn(&Raw<'_, '_, S>, &'a [u8]) -> Option<Arrived<'a>>,
+        on: &mut impl FnMut(Datagram<'_>, Option<Duration>),
     ) {
         let unknown = drained.unknown;
         self.read(drained, datagram, on);
@@ -148,8 +157,8 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
     fn read(
         &mut self,
         drained: &mut Drained,
-        datagram: impl for<'a> Fn(&Raw<'_, '_, S>, &'a [u8]) -> Option<Datagram<'a>>,
-        on: &mut impl FnMut(Datagram<'_>),
+        datagram: impl for<'a> Fn(&Raw<'_, '_, S>, &'a [u8]) -> Option<Arrived<'a>>,
+        on: &mut impl FnMut(Datagram<'_>, Option<Duration>),
     ) {
         let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
         let fd = self.socket.as_raw_fd();
@@ -161,8 +170,8 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
                 return;
             }
             Err(_) => {
+                // Whatever still waits makes the descriptor readable again.
                 drained.errors += 1;
-                drained.more = true;
                 return;
             }
         };
@@ -175,9 +184,9 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
             }
             let bytes = message.iovs().next().unwrap_or_default();
             match datagram(&message, bytes) {
-                Some(datagram) => {
+                Some((datagram, at)) => {
                     drained.packets += 1;
-                    on(datagram);
+                    on(datagram, at);
                 }
                 None => drained.unknown += 1,
             }
@@ -193,32 +202,40 @@ impl<S> std::fmt::Debug for Inlet<S> {
 }
 
 /// Makes a datagram from an IPv4 packet; `None` when the kernel did not name the interface.
-fn v4_datagram<'a>(message: &Raw<'_, '_, SockaddrIn>, packet: &'a [u8]) -> Option<Datagram<'a>> {
+fn v4_datagram<'a>(message: &Raw<'_, '_, SockaddrIn>, packet: &'a [u8]) -> Option<Arrived<'a>> {
+    let mut place = None;
+    let mut at = None;
     for control in message.cmsgs().ok()? {
-        if let ControlMessageOwned::Ipv4PacketInfo(place) = control {
-            return Some(Datagram::V4 { interface: u32::try_from(place.ipi_ifindex).ok()?, packet });
+        if let ControlMessageOwned::Ipv4PacketInfo(found) = control {
+            place = Some(found);
+        } else if let ControlMessageOwned::ScmTimestampns(found) = control {
+            at = Some(Duration::from(found));
         }
     }
-    None
+    Some((Datagram::V4 { interface: u32::try_from(place?.ipi_ifindex).ok()?, packet }, at))
 }
 
 /// Makes a datagram from an IPv6 payload; `None` when a control message or the source address is missing.
-fn v6_datagram<'a>(message: &Raw<'_, '_, SockaddrIn6>, payload: &'a [u8]) -> Option<Datagram<'a>> {
+fn v6_datagram<'a>(message: &Raw<'_, '_, SockaddrIn6>, payload: &'a [u8]) -> Option<Arrived<'a>> {
     let mut place = None;
     let mut hops = None;
+    let mut at = None;
     for control in message.cmsgs().ok()? {
         if let ControlMessageOwned::Ipv6PacketInfo(found) = control {
             place = Some(found);
         } else if let ControlMessageOwned::Ipv6HopLimit(found) = control {
             hops = Some(found);
+        } else if let ControlMessageOwned::ScmTimestampns(found) = control {
+            at = Some(Duration::from(found));
         }
     }
     let (place, hops) = (place?, hops?);
-    Some(Datagram::V6 {
+    let datagram = Datagram::V6 {
         interface: place.ipi6_ifindex,
         source: message.address?.ip(),
         destination: place.ipi6_addr.s6_addr.into(),
         hop_limit: u8::try_from(hops).ok()?,
         payload,
-    })
+    };
+    Some((datagram, at))
 }

@@ -1,15 +1,26 @@
 //! The state of wanted VIPs, and small answers about them.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::VipId;
 use crate::engine::input::RouterKey;
 use crate::engine::params::{RouterParams, Scope, Vip};
-use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place};
+use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
+use crate::net::notice::Notice;
 
 /// Longest back-off between two attempts, in ticks.
 const MAX_WAIT: u64 = 64;
+
+/// One request with what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The VIP to be added; `None` for a deletion.
+    pub vip: Option<VipId>,
+    /// What to ask for.
+    pub request: Request,
+}
 
 /// Work that was refused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -23,8 +34,10 @@ pub(super) enum Retry {
 pub(super) struct Router {
     pub(super) params: Arc<RouterParams>,
     pub(super) vips: Vec<State>,
-    /// Indices to add, in configured order at first.
+    /// Indices to add; they go before the fresh ones.
     pub(super) pending: VecDeque<u16>,
+    /// Indices not looked at yet: looking at thousands would delay the first.
+    pub(super) fresh: Range<u16>,
     pub(super) is_ready: bool,
     /// Size of its next batch: small first, so that the first announcement is early.
     pub(super) grow: usize,
@@ -46,6 +59,8 @@ pub(super) struct State {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
+    /// Not looked at yet.
+    Fresh,
     /// Its interface is missing, or (IPv6) down.
     Blocked,
     /// To be added.
@@ -54,8 +69,51 @@ pub(super) enum Phase {
     Lost,
     /// Refused; tried again at a tick.
     Refused,
+    /// IPv6: the kernel took it, but answers for it only from its notification on.
+    Taken,
     /// The kernel holds it.
     Held,
+}
+
+impl Router {
+    /// Makes a router none of whose VIPs was looked at.
+    pub(super) fn new(params: Arc<RouterParams>) -> Self {
+        let vips = params.vips.iter().map(|_| State { place: None, phase: Phase::Fresh, refused: None }).collect();
+        let fresh = 0..u16::try_from(params.vips.len()).unwrap_or(u16::MAX);
+        Self {
+            params,
+            vips,
+            pending: VecDeque::new(),
+            fresh,
+            is_ready: true,
+            grow: 1,
+            refusals: 0,
+            is_waiting: false,
+            put_back: 0,
+        }
+    }
+
+    /// The kernel took a VIP of this router; tells what is worth a line.
+    pub(super) fn took(&mut self, vip: VipId, notices: &mut Vec<Notice>) {
+        let (router, index) = vip;
+        let Some(state) = self.vips.get_mut(usize::from(index)) else { return };
+        if let Some(address) = state.place.map(|place| place.address) {
+            if state.phase == Phase::Lost {
+                self.put_back += 1;
+                notices.push(Notice::PutBack { router, address, count: self.put_back });
+            }
+            if state.refused.take().is_some() {
+                self.refusals = 0;
+                notices.push(Notice::Accepted { router, address });
+            }
+        }
+        state.phase = Phase::Taken;
+    }
+
+    /// Takes the next index that may need to be added.
+    pub(super) fn next(&mut self) -> Option<u16> {
+        self.pending.pop_front().or_else(|| self.fresh.next())
+    }
 }
 
 /// Returns the name of the interface a VIP belongs on.

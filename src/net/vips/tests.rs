@@ -291,6 +291,7 @@ fn owner_keeps_the_address_that_was_there_before() {
     let mut world = World::new();
     world.tell(Event::Address(foreign("10.0.1.1/24")));
     world.acquire(A, owner(&["10.0.1.1/24"]));
+    assert_eq!(world.work(), [""; 0]);
     assert_eq!(world.reports(), [(A, 0..1)]);
     world.vips.release(A, &world.links);
     assert_eq!(world.work(), [""; 0]);

@@ -1,0 +1,128 @@
+//! Seeded simulation of two to five nodes on virtual time.
+//!
+//! `VRRPD_SIM_SEEDS=n` sets how many seeds run; `VRRPD_SIM_SEED=n cargo test --test sim replay -- --nocapture` shows
+//! what one of them did. `docs/testing-simulation.md` says what is checked and which broken engine each check catches.
+
+mod case;
+mod inputs;
+mod run;
+#[path = "../simulator/mod.rs"]
+mod simulator;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use run::Run;
+
+#[test]
+fn seeds_keep_every_invariant() {
+    let seeds = number("VRRPD_SIM_SEEDS").unwrap_or(SEEDS);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let parts: Vec<Part> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || run_part(first, threads, seeds))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let mut tally = BTreeMap::new();
+    let mut failures = BTreeMap::new();
+    for part in parts {
+        part.tally.into_iter().for_each(|(what, times)| *tally.entry(what).or_insert(0) += times);
+        failures.extend(part.failures);
+    }
+    println!("{seeds} seeds: {tally:#?}");
+    for (seed, text) in failures.iter().take(SHOWN) {
+        println!("seed {seed}: {text}");
+    }
+    let show = failures.keys().next().copied().unwrap_or_default();
+    assert!(failures.is_empty(), "{} of {seeds} seeds; VRRPD_SIM_SEED={show} replays the first", failures.len());
+    for (what, per_thousand) in HAPPENS {
+        let times = tally.get(what).copied().unwrap_or_default();
+        assert!(times >= per_thousand * seeds / 1000, "{what}: only {times} times in {seeds} seeds");
+    }
+}
+
+#[test]
+fn replay() {
+    let seed = number("VRRPD_SIM_SEED");
+    let mut first = Run::new(seed.unwrap_or(1), true);
+    let verdict = first.finish();
+    if seed.is_some() {
+        println!("{:#?}", first.case);
+        for seen in first.world.seen.iter().flatten() {
+            let (ms, ns) = (seen.at / simulator::MS, seen.at % simulator::MS);
+            let priority = seen.priority.map_or(String::new(), |priority| format!("priority {priority} "));
+            println!("{ms:>8}.{ns:06} host {} router {} {priority}{:?}", seen.host, seen.router, seen.output);
+        }
+        println!("{verdict:?}");
+    }
+    let mut second = Run::new(seed.unwrap_or(1), true);
+    assert_eq!(second.finish(), verdict);
+    assert_eq!(first.world.seen, second.world.seen, "one seed, two runs");
+    assert!(verdict.is_ok(), "{verdict:?}");
+}
+
+#[derive(Default)]
+struct Part {
+    tally: BTreeMap<&'static str, u64>,
+    failures: BTreeMap<u64, String>,
+}
+
+fn run_part(first: u64, step: u64, seeds: u64) -> Part {
+    let mut part = Part::default();
+    for seed in (first..seeds).step_by(step as usize) {
+        let mut run = Run::new(seed, false);
+        let verdict = catch_unwind(AssertUnwindSafe(|| run.finish()));
+        let text = match verdict {
+            Ok(Ok(())) => None,
+            Ok(Err(text)) => Some(text),
+            Err(_) => Some(format!("panic at {} ns", run.world.now)),
+        };
+        part.failures.extend(text.map(|text| (seed, text)));
+        run.world.tally.into_iter().for_each(|(what, times)| *part.tally.entry(what).or_insert(0) += times);
+    }
+    part
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Seeds of an ordinary test run.
+const SEEDS: u64 = 10_000;
+
+/// Failing seeds that are told.
+const SHOWN: usize = 8;
+
+/// What must have happened, at least so often in a thousand seeds: a simulation that never fails over proves nothing.
+const HAPPENS: &[(&str, u64)] = &[
+    ("announcements", 10_000),
+    ("clean demotions", 100),
+    ("clean losses", 300),
+    ("clean pauses of a Backup", 60),
+    ("clean pauses of a Master", 100),
+    ("clean splits", 100),
+    ("clean stops", 300),
+    ("graceful stops", 1000),
+    ("handed over", 700),
+    ("handed over to nobody", 30),
+    ("interface missing", 1000),
+    ("link down", 400),
+    ("newcomers after a pause", 250),
+    ("no address", 400),
+    ("no successor", 20),
+    ("outranked", 150),
+    ("owner starts", 300),
+    ("packets duplicated", 5000),
+    ("packets lost", 20_000),
+    ("packets reordered", 1000),
+    ("pauses without a rival", 5),
+    ("preempt delays", 500),
+    ("preemptions", 1000),
+    ("priority changes", 1000),
+    ("queue overflows", 1000),
+    ("resignations lost", 400),
+    ("rivals", 2000),
+    ("takeovers after a resignation", 1000),
+    ("takeovers after silence", 3000),
+    ("yields to a higher address", 400),
+    ("yields to a higher priority", 2000),
+];

@@ -1,0 +1,318 @@
+//! One run: chaos, quiet, then single clean faults with exact expectations.
+
+use std::time::Duration;
+
+use vrrpd::engine::election::{master_down_interval, skew_time};
+use vrrpd::engine::output::StateName;
+use vrrpd::engine::params::Preempt;
+use vrrpd::wire::field::{Priority, Version};
+
+use crate::case::{Case, heal};
+use crate::simulator::MS;
+use crate::simulator::host::Power;
+use crate::simulator::rng::Rng;
+use crate::simulator::world::{Action, World};
+
+/// One run of one seed.
+#[derive(Debug)]
+pub struct Run {
+    pub case: Case,
+    pub world: World,
+}
+
+impl Run {
+    /// Prepares a run; nothing has started.
+    pub fn new(seed: u64, writes_down: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let case = Case::new(&mut rng);
+        let mut world = World::new(case.specs.clone(), case.hosts, case.timing, rng.next());
+        world.seen = writes_down.then(Vec::new);
+        Self { case, world }
+    }
+
+    /// Runs to the end; `Err`: what was wrong and when.
+    pub fn finish(&mut self) -> Result<(), String> {
+        for host in 0..self.case.hosts {
+            let at = self.world.rng.between(0, 6 * self.case.longest_interval());
+            self.world.plan(at, Action::Start(host));
+        }
+        self.case.plan_faults(&mut self.world);
+        self.go(self.case.chaos())?;
+        heal(&mut self.world);
+        self.world.reset_measures();
+        self.settle()?;
+        self.check_rivalry("after the chaos")?;
+        for _ in 0..2 {
+            self.world.reset_measures();
+            match self.world.rng.between(0, 9) {
+                0..=2 => self.lose_a_master()?,
+                3..=5 => self.stop_a_master()?,
+                6 => self.split()?,
+                7 => self.pause_a_master()?,
+                8 => self.pause_a_backup()?,
+                _ => self.lower_a_master()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn go(&mut self, length: u64) -> Result<(), String> {
+        let end = self.world.now + length;
+        self.world.run_until(end);
+        self.world.violation.take().map_or(Ok(()), Err)
+    }
+
+    /// Lets everything come to rest and checks that it is the right rest.
+    fn settle(&mut self) -> Result<(), String> {
+        self.go(self.case.quiet())?;
+        for router in 0..self.case.specs.len() {
+            self.check_rest(router).map_err(|text| format!("after quiet, router {router}: {text}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_rest(&self, router: usize) -> Result<(), String> {
+        let world = &self.world;
+        let masters = world.masters(router);
+        let [master] = masters[..] else { return Err(format!("{masters:?} are Master, not exactly one")) };
+        let holders = world.holders(router);
+        if holders != [master] || world.hosts[master].workers[router].held != world.specs[router].vips {
+            return Err(format!("{holders:?} hold the addresses, {master} is Master"));
+        }
+        let spec = &world.specs[router];
+        let priority = self.priority(master, router);
+        let interval = spec.interval(master);
+        for backup in (0..self.case.hosts).filter(|&host| host != master) {
+            let snapshot = world.hosts[backup].snapshot(router).ok_or(format!("{backup} does not run"))?;
+            if snapshot.state != StateName::Backup {
+                return Err(format!("{backup} is {}, not Backup", snapshot.state));
+            }
+            let known = snapshot.master.map(|known| (known.address, known.priority));
+            if known != Some((spec.address(master), priority)) {
+                return Err(format!("{backup} takes {known:?} for the Master, not {master} with {priority}"));
+            }
+            let own = snapshot.effective_priority;
+            let is_preempting = own.is_owner() || snapshot.params.preempt != Preempt::Never;
+            if own > priority && is_preempting {
+                return Err(format!("{backup} is better ({own}) than Master {master} ({priority}) and endures it"));
+            }
+            let down = master_down_interval(spec.version, own, interval, 3);
+            if snapshot.master_down != down {
+                return Err(format!("{backup} waits {:?}, not {down:?}", snapshot.master_down));
+            }
+        }
+        Ok(())
+    }
+
+    /// The Master's machine is gone at once.
+    fn lose_a_master(&mut self) -> Result<(), String> {
+        let router = self.world.rng.below(self.case.specs.len());
+        let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        let sent_at = self.world.hosts[master].watches[router].advert_at;
+        let at = self.world.now;
+        self.world.act(Action::Crash(master));
+        self.world.count("clean losses", 1);
+        let (best, runners_up) = self.successors(router, master);
+        let spec = &self.world.specs[router];
+        let down = master_down_interval(spec.version, self.priority(best, router), spec.interval(master), 3);
+        let latest = self.spread() + nanos(down);
+        self.go(self.case.quiet())?;
+        self.check_successors(router, &runners_up, best)?;
+        let gap = self.world.measures[router].longest_gap;
+        if gap > latest {
+            return Err(format!("router {router}: nobody for {gap} ns after a loss, {latest} would do"));
+        }
+        let earliest = (sent_at + nanos(down)).saturating_sub(at);
+        if gap < earliest && !runners_up.is_empty() {
+            return Err(format!("router {router}: a takeover {gap} ns after the loss, {earliest} is the earliest"));
+        }
+        self.fail_back(master)
+    }
+
+    /// The Master's daemon is told to stop: its addresses are never without a holder.
+    fn stop_a_master(&mut self) -> Result<(), String> {
+        let router = self.world.rng.below(self.case.specs.len());
+        let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        self.world.segment.drops_first_resignation = self.world.rng.chance(500);
+        self.world.act(Action::Stop(master));
+        self.world.count("clean stops", 1);
+        let (best, runners_up) = self.successors(router, master);
+        self.go(self.case.quiet())?;
+        self.world.segment.drops_first_resignation = false;
+        self.check_successors(router, &runners_up, best)?;
+        if self.world.hosts[master].power != Power::Off {
+            return Err(format!("host {master} has not ended"));
+        }
+        self.check_gap("a clean stop")?;
+        self.fail_back(master)
+    }
+
+    /// The lost machine returns: whoever is Master in the end, nobody is missed on the way.
+    fn fail_back(&mut self, host: usize) -> Result<(), String> {
+        self.world.reset_measures();
+        self.world.act(Action::Start(host));
+        self.settle()?;
+        self.check_gap("a return")
+    }
+
+    /// The Master is cut off for a while: two Masters, then one again, soon, and the neighbours are told.
+    fn split(&mut self) -> Result<(), String> {
+        let router = self.world.rng.below(self.case.specs.len());
+        let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        for other in (0..self.case.hosts).filter(|&other| other != master) {
+            self.world.act(Action::Block(master, other, true));
+            self.world.act(Action::Block(other, master, true));
+        }
+        let extra = self.world.rng.between(0, 2 * self.case.longest_interval());
+        self.go(self.case.quiet() + extra)?;
+        let masters = self.world.masters(router);
+        if masters.len() != 2 {
+            return Err(format!("router {router}: {masters:?} are Master in a split, not one on each side"));
+        }
+        self.world.count("clean splits", 1);
+        self.world.segment.heal();
+        self.world.reset_measures();
+        let healed_at = self.world.now;
+        let next = |host: &usize| {
+            self.world.hosts[*host].watches[router].advert_at + nanos(self.world.specs[router].interval(*host))
+        };
+        // Whoever sends first: the worse one gives up on hearing it, or on hearing the answer to its own.
+        let soonest = masters.iter().map(next).min().unwrap_or_default();
+        let bound = soonest.saturating_sub(healed_at) + 2 * self.spread();
+        self.settle()?;
+        let longest = self.world.measures[router].longest_rivalry;
+        if longest > bound {
+            return Err(format!("router {router}: two Masters for {longest} ns after a split, {bound} would do"));
+        }
+        self.check_gap("a split")?;
+        self.check_repair(router, &masters, healed_at)
+    }
+
+    /// The winner of a split announced its addresses after the loser had given up.
+    fn check_repair(&self, router: usize, rivals: &[usize], healed_at: u64) -> Result<(), String> {
+        let Some(winner) = rivals.iter().find(|host| self.world.state(**host, router) == StateName::Master) else {
+            return Ok(()); // a third one preempted
+        };
+        let loser = rivals.iter().find(|host| *host != winner).copied().unwrap_or_default();
+        let gave_up_at = self.world.hosts[loser].snapshot(router).map_or(0, |snapshot| snapshot.since.as_nanos());
+        let announced_at = self.world.hosts[*winner].watches[router].announced_at.unwrap_or_default();
+        if gave_up_at >= healed_at && announced_at < gave_up_at {
+            return Err(format!("router {router}: the winner of a split did not repair the neighbours"));
+        }
+        Ok(())
+    }
+
+    /// The Master's process stands still until another has taken over.
+    fn pause_a_master(&mut self) -> Result<(), String> {
+        let router = self.world.rng.below(self.case.specs.len());
+        let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        let overflows = self.world.hosts[master].overflows;
+        self.world.act(Action::Pause(master));
+        self.go(self.case.quiet())?;
+        self.world.act(Action::Resume(master));
+        self.world.count("clean pauses of a Master", 1);
+        self.go(self.case.timing.wake.1)?;
+        // A full queue may hold adverts of faster routers alone: then the node cannot know.
+        let can_know = self.world.hosts[master].overflows == overflows;
+        if can_know && self.world.state(master, router) == StateName::Master {
+            return Err(format!("host {master} did not notice that it was replaced while it stood still"));
+        }
+        self.settle()?;
+        self.check_gap("a pause")
+    }
+
+    /// A Backup's process stands still while the Master is well.
+    fn pause_a_backup(&mut self) -> Result<(), String> {
+        let host = self.world.rng.below(self.case.hosts);
+        if (0..self.case.specs.len()).any(|router| self.world.state(host, router) == StateName::Master) {
+            return Ok(());
+        }
+        let overflows = self.world.hosts[host].overflows;
+        self.world.act(Action::Pause(host));
+        self.go(self.case.quiet())?;
+        self.world.act(Action::Resume(host));
+        self.world.count("clean pauses of a Backup", 1);
+        self.settle()?;
+        if self.world.hosts[host].overflows > overflows {
+            return Ok(());
+        }
+        match self.world.measures.iter().map(|measure| measure.promotions).sum::<u64>() {
+            0 => Ok(()),
+            promotions => Err(format!("{promotions} promotions because a Backup stood still")),
+        }
+    }
+
+    /// The Master's priority falls to 1: a better one takes over, and nobody is missed.
+    fn lower_a_master(&mut self) -> Result<(), String> {
+        let router = self.world.rng.below(self.case.specs.len());
+        let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        self.world.act(Action::Priority(master, router, 1));
+        self.world.count("clean demotions", 1);
+        self.settle()?;
+        self.check_gap("a lowered priority")
+    }
+
+    fn check_gap(&self, after: &str) -> Result<(), String> {
+        match self.world.measures.iter().map(|measure| measure.longest_gap).max() {
+            Some(gap) if gap > 0 && self.is_uniform() => {
+                Err(format!("nobody wanted the addresses for {gap} ns after {after}"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Two Masters that hear each other are one after an interval of the better one, its delay and the loop's.
+    fn check_rivalry(&self, when: &str) -> Result<(), String> {
+        for (router, measure) in self.world.measures.iter().enumerate() {
+            let bound = nanos(self.world.specs[router].longest_interval()) + 2 * self.spread();
+            if measure.longest_rivalry > bound {
+                let longest = measure.longest_rivalry;
+                return Err(format!("router {router}: two Masters for {longest} ns {when}, {bound} would do"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the Backup whose skew is shortest, and those whose skew is so near that they may be Master for a moment.
+    fn successors(&self, router: usize, master: usize) -> (usize, Vec<usize>) {
+        let spec = &self.world.specs[router];
+        let skew = |host: usize| nanos(skew_time(spec.version, self.priority(host, router), spec.interval(master)));
+        let backups = || (0..self.case.hosts).filter(|&host| host != master);
+        let best = backups().min_by_key(|&host| skew(host)).unwrap_or_default();
+        let is_near = |host: &usize| skew(*host) <= skew(best) + 2 * self.spread();
+        (best, backups().filter(is_near).collect())
+    }
+
+    /// One clean loss costs one promotion, unless skews are too near to tell them apart.
+    fn check_successors(&self, router: usize, near: &[usize], best: usize) -> Result<(), String> {
+        let promotions = self.world.measures[router].promotions;
+        let masters = self.world.masters(router);
+        if near.len() == 1 && (promotions != 1 || masters != [best]) {
+            return Err(format!(
+                "router {router}: {promotions} promotions, {masters:?} Master; one of {best} is right"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns by how much the same thing can come earlier at one host than at another, doubled resignation included.
+    fn spread(&self) -> u64 {
+        let timing = &self.case.timing;
+        timing.delay.1 + timing.wake.1 + timing.late.1 + MS / 1000
+    }
+
+    /// Says whether all hosts of each router have one interval: a learnt one makes the patience of a candidate that
+    /// has not accepted the Master differ from the bound of the handover.
+    fn is_uniform(&self) -> bool {
+        self.case.specs.iter().all(|spec| spec.version == Version::V2 || spec.intervals.len() == 1)
+    }
+
+    fn priority(&self, host: usize, router: usize) -> Priority {
+        let snapshot = self.world.hosts[host].snapshot(router);
+        snapshot.map_or(Priority::LOWEST, |snapshot| snapshot.effective_priority)
+    }
+}
+
+fn nanos(length: Duration) -> u64 {
+    length.as_nanos() as u64
+}

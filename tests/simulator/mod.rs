@@ -1,0 +1,24 @@
+//! A segment of nodes on virtual time: real `engine::node::Node`s, everything around them simulated.
+//!
+//! | file | stands for |
+//! |---|---|
+//! | `world` | time, and what happens next |
+//! | `host` | one machine: the event loop, the socket queue, the VIP worker, the kernel's addresses |
+//! | `segment` | the network: delay, loss, duplication, partitions |
+//! | `watch` | the contract of the engine, checked output by output |
+//! | `spec` | configurations |
+//! | `property` | arbitrary inputs against one node, for the fuzz target too |
+#![allow(dead_code)] // each test program uses a part of it
+
+pub mod host;
+pub mod property;
+pub mod rng;
+pub mod segment;
+pub mod spec;
+pub mod watch;
+pub mod world;
+
+/// One millisecond in nanoseconds.
+pub const MS: u64 = 1_000_000;
+/// One microsecond in nanoseconds.
+pub const US: u64 = 1_000;

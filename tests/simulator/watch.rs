@@ -1,0 +1,342 @@
+//! The contract of the engine for one router, checked output by output and after every turn.
+//!
+//! Knows nothing of the simulation: the fuzz target uses it as well.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use vrrpd::engine::output::{EventKind, Output, Reason, StateName, Transition};
+use vrrpd::engine::params::Preempt;
+use vrrpd::engine::snapshot::{PeerSnapshot, RouterSnapshot};
+use vrrpd::wire::field::Version;
+
+/// What was seen of one router so far.
+#[derive(Debug)]
+pub struct Watch {
+    interval: u64,
+    pub state: StateName,
+    reason: Option<Reason>,
+    /// Its last wish about the VIPs.
+    pub wants_vips: bool,
+    /// VIPs before this index are confirmed since the last `AcquireVips`.
+    confirmed_end: u16,
+    handover: Option<Handover>,
+    /// Resignations sent before this handover.
+    resignations_before: u64,
+    /// The last output was an advert that is no resignation.
+    has_just_sent: bool,
+    /// A handover ended in this turn: the farewell may follow.
+    may_say_farewell: bool,
+    /// An advert left while not Master: `AcquireVips` is owed.
+    owes_acquire: bool,
+    /// The kernel confirmed addresses that the neighbours do not know of yet.
+    owes_announcement: bool,
+    /// `AcquireVips` without a change to Master, or `ReleaseVips` or a resignation of a Master without leaving.
+    owes_transition: Option<StateName>,
+    /// When the last advert that was no resignation went out.
+    pub advert_at: u64,
+    pub announced_at: Option<u64>,
+    rhythm: Option<Rhythm>,
+    /// What the node waited for after the last turn.
+    timeout: Option<u64>,
+    window: VecDeque<Sample>,
+    /// The snapshot after the last turn.
+    pub last: Option<RouterSnapshot>,
+    zero_heard_at: u64,
+}
+
+/// Addresses that are kept although the router is Master no longer.
+#[derive(Clone, Copy, Debug)]
+struct Handover {
+    began_at: u64,
+    /// It began with a resignation, and not because a better Master was heard.
+    is_resignation: bool,
+    /// When a successor was heard.
+    succeeded_at: Option<u64>,
+}
+
+/// Since when a Master has sent without an interruption, and its count of adverts before that.
+#[derive(Clone, Copy, Debug)]
+struct Rhythm {
+    since: u64,
+    sent_before: u64,
+}
+
+/// Counters at one time, for rates.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: u64,
+    sent: u64,
+    zero_heard: u64,
+    changes: u64,
+}
+
+impl Watch {
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval: interval.as_nanos() as u64,
+            state: StateName::Init,
+            reason: None,
+            wants_vips: false,
+            confirmed_end: 0,
+            handover: None,
+            resignations_before: 0,
+            has_just_sent: false,
+            may_say_farewell: false,
+            owes_acquire: false,
+            owes_announcement: false,
+            owes_transition: None,
+            advert_at: 0,
+            announced_at: None,
+            rhythm: None,
+            timeout: None,
+            window: VecDeque::new(),
+            last: None,
+            zero_heard_at: 0,
+        }
+    }
+
+    /// Takes note that the kernel confirmed VIPs.
+    pub fn confirm(&mut self, end: u16) {
+        if self.wants_vips && end > 0 {
+            self.confirmed_end = self.confirmed_end.max(end);
+            self.owes_announcement = true;
+        }
+    }
+
+    /// Checks one output of this router; `priority`: of the advert, if it is one.
+    pub fn observe(&mut self, now: u64, output: &Output, priority: Option<u8>) -> Result<(), String> {
+        let had_just_sent = std::mem::take(&mut self.has_just_sent);
+        match output {
+            Output::Send(_) if priority == Some(0) => self.resignation(now),
+            Output::Send(_) => {
+                self.has_just_sent = true;
+                let is_farewell = std::mem::take(&mut self.may_say_farewell);
+                if !is_farewell {
+                    self.advert_at = now;
+                    self.owes_acquire = self.state != StateName::Master;
+                }
+                Ok(())
+            }
+            Output::AcquireVips { .. } => {
+                let is_double = self.wants_vips && self.handover.is_none();
+                self.owes_acquire = false;
+                self.advert_at = now;
+                self.wants_vips = true;
+                // A confirmation from before the addresses went away may still be on the channel: nothing tells them
+                // apart.
+                if !std::mem::take(&mut self.owes_announcement) {
+                    self.confirmed_end = 0;
+                }
+                self.handover = None;
+                self.owes_transition = Some(StateName::Master);
+                demand(had_just_sent, "addresses are wanted before the advert that says so")?;
+                demand(!is_double, "addresses are wanted twice")
+            }
+            Output::ReleaseVips { .. } => {
+                let had = std::mem::replace(&mut self.wants_vips, false);
+                self.may_say_farewell = self.handover.take().is_some();
+                if self.state == StateName::Master {
+                    self.owes_transition = Some(StateName::Backup);
+                }
+                demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+                demand(had, "addresses are released that were not wanted")
+            }
+            Output::Announce { vips, .. } => {
+                self.announced_at = Some(now);
+                self.owes_announcement = false;
+                demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+                demand(self.state == StateName::Master, "a node that is no Master announces")?;
+                demand(self.wants_vips && vips.end <= self.confirmed_end, "addresses are announced that are not held")
+            }
+            Output::Event(event) => match &event.kind {
+                EventKind::Transition(transition) => self.transition(now, transition),
+                EventKind::Discarded { .. }
+                | EventKind::Mismatch { .. }
+                | EventKind::Rival { .. }
+                | EventKind::Checksum { .. }
+                | EventKind::PreemptDelay { .. }
+                | EventKind::Paused { .. }
+                | EventKind::Priority { .. }
+                | EventKind::HandedOver { .. } => Ok(()),
+            },
+            Output::Finished => Err("the end of the node is no output of a router".into()),
+        }
+    }
+
+    fn resignation(&mut self, now: u64) -> Result<(), String> {
+        if self.state != StateName::Master {
+            let may = self.handover.is_some_and(|handover| handover.is_resignation && handover.succeeded_at.is_none());
+            return demand(may, "a node resigns that is no Master, or that has a successor");
+        }
+        // One datagram for each peer; the first opens the handover.
+        if self.handover.is_none() {
+            self.resignations_before = self.last.as_ref().map_or(0, |last| last.counters.priority_zero_sent);
+        }
+        self.handover = Some(Handover { began_at: now, is_resignation: true, succeeded_at: None });
+        self.owes_transition = Some(StateName::Init);
+        Ok(())
+    }
+
+    fn transition(&mut self, now: u64, transition: &Transition) -> Result<(), String> {
+        let Transition { from, to, reason, .. } = *transition;
+        let owed = std::mem::take(&mut self.owes_transition);
+        let before = std::mem::replace(&mut self.state, to);
+        demand(from == before, "a change leaves a state the node was not in")?;
+        demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+        let previous = self.reason.replace(reason);
+        demand(from != to || (to == StateName::Fault && previous != Some(reason)), "a change that changes nothing")?;
+        if to == StateName::Master {
+            self.rhythm = None;
+            demand(owed == Some(StateName::Master), "Master without wanting the addresses")?;
+            self.check_patience(now, transition)?;
+        }
+        if from == StateName::Master {
+            let is_outdone = matches!(reason, Reason::HigherPriority { .. } | Reason::HigherAddress);
+            demand(owed.is_some() || is_outdone, "Master no longer, without a resignation or a release")?;
+            if is_outdone {
+                self.handover = Some(Handover { began_at: now, is_resignation: false, succeeded_at: Some(now) });
+            }
+        }
+        Ok(())
+    }
+
+    /// A Backup must have waited as long as its snapshot before this turn said.
+    fn check_patience(&self, now: u64, transition: &Transition) -> Result<(), String> {
+        let Some(last) = &self.last else { return Ok(()) };
+        let params = &last.params;
+        let is_same_priority = last.effective_priority == transition.priority;
+        if let Reason::MasterDown { silence } = transition.reason {
+            let is_patient = !is_same_priority || silence >= last.master_down;
+            demand(is_patient, "a Backup took over before its master-down interval was over")?;
+        }
+        if transition.reason == Reason::Resigned && is_same_priority && self.zero_heard_at > 0 {
+            let part = 256 - u32::from(transition.priority.get());
+            let skew = match params.version {
+                Version::V2 => Duration::from_secs(1) * part / 256,
+                Version::V3 => last.master_down * part / (256 * u32::from(params.master_down_adverts) + part),
+            };
+            let waited = Duration::from_nanos(now - self.zero_heard_at + 10);
+            demand(waited >= skew, "a Backup did not wait its skew after a resignation")?;
+        }
+        let is_forbidden = params.preempt == Preempt::Never && !params.is_owner();
+        let is_preempting = matches!(transition.reason, Reason::Preempted { .. });
+        demand(!(is_forbidden && is_preempting), "a Backup that never preempts preempted")
+    }
+
+    /// Returns when the running handover began with a resignation.
+    pub fn resigned_at(&self) -> Option<u64> {
+        self.handover.filter(|handover| handover.is_resignation).map(|handover| handover.began_at)
+    }
+
+    /// Checks what holds between two turns. `timeout`: of the node.
+    pub fn settle(&mut self, now: u64, after: RouterSnapshot, timeout: Option<u64>) -> Result<(), String> {
+        let is_master = after.state == StateName::Master;
+        demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
+        demand(self.owes_transition.is_none(), "outputs of a change of state without the change")?;
+        demand(after.state == self.state, "the snapshot names another state than the last event")?;
+        demand(after.wants_vips == self.wants_vips, "the snapshot wants other addresses than the outputs said")?;
+        demand(!is_master || self.wants_vips, "a Master that does not want the addresses")?;
+        let owes_announcement = std::mem::take(&mut self.owes_announcement);
+        demand(!(is_master && owes_announcement), "confirmed addresses are not announced")?;
+        demand(timeout.is_none_or(|at| at > now), "a deadline is not later than the turn that served it")?;
+        if is_master {
+            let own = after.master.map(|master| master.priority);
+            demand(own == Some(after.effective_priority), "a Master does not show itself as the Master")?;
+        }
+        self.may_say_farewell = false;
+        self.check_handover(now, &after)?;
+        let known = self.last.as_ref().and_then(|last| last.master).map(|master| master.address);
+        let resigns = |peer: &PeerSnapshot| {
+            let is_from_now = peer.last_heard_at.is_some_and(|at| at.as_nanos() == now);
+            is_from_now && peer.priority == Some(0) && known.is_none_or(|known| known == peer.address)
+        };
+        if after.peers.iter().any(resigns) {
+            self.zero_heard_at = now;
+        }
+        if is_master {
+            self.check_rhythm(now, &after)?;
+        }
+        self.timeout = timeout;
+        self.check_rate(now, &after)?;
+        self.last = Some(after);
+        Ok(())
+    }
+
+    /// Addresses are kept only while they are handed over, and not for longer than that may take.
+    fn check_handover(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        if !self.wants_vips || after.state == StateName::Master {
+            return Ok(());
+        }
+        let Some(handover) = &mut self.handover else { return Err("addresses are kept without a handover".into()) };
+        let is_successor = |peer: &PeerSnapshot| {
+            peer.priority > Some(0)
+                && peer.last_heard_at.is_some_and(|at| at.as_nanos() == now && now > handover.began_at)
+        };
+        if after.peers.iter().any(is_successor) {
+            handover.succeeded_at.get_or_insert(now);
+        }
+        let overlap = OVERLAP + OVERLAP_PER_VIP * after.params.vips.len() as u64;
+        // A candidate waits its skew at most, which is less than an interval, or a second in version 2; one that is told
+        // to stop has the usual time from there on.
+        let bound = (self.interval + GRACE).min(LONGEST);
+        let skew = if after.params.version == Version::V2 { 1_000_000_000 } else { self.interval };
+        let is_candidate = after.state == StateName::Backup;
+        let alone = if is_candidate { handover.began_at + bound.max(skew) } else { after.since.as_nanos() + bound };
+        let until = handover.succeeded_at.map_or(alone, |at| alone.min(at + overlap));
+        demand(now < until, "addresses are kept for longer than a handover may take")?;
+        let resignations = after.counters.priority_zero_sent - self.resignations_before;
+        demand(!handover.is_resignation || resignations <= 2, "more than two resignations in one handover")
+    }
+
+    /// A Master sends at least one advert in each interval, and lateness does not add up.
+    fn check_rhythm(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        demand(now < self.advert_at + self.interval, "a Master let an interval pass without an advert")?;
+        let sent = after.counters.advertisements_sent;
+        // When the loop came late by an interval or more, what was missed is not made up; the answer to a resignation
+        // starts the interval afresh.
+        let zero_before = self.last.as_ref().map_or(0, |last| last.counters.priority_zero_received);
+        let is_afresh = self.timeout.is_some_and(|at| now >= at + self.interval)
+            || after.counters.priority_zero_received > zero_before;
+        let begins = Rhythm { since: now, sent_before: sent - 1 };
+        let rhythm = *self.rhythm.get_or_insert(begins);
+        if is_afresh {
+            self.rhythm = Some(begins);
+            return Ok(());
+        }
+        let due = (now - rhythm.since) / self.interval + 1;
+        demand(sent - rhythm.sent_before >= due, "lateness adds up: fewer adverts than intervals")
+    }
+
+    /// No storm: in any interval at most one advert of the timer, two answers and one of each kind more that fell on the
+    /// edge, besides one for each resignation heard and two for each change of state.
+    fn check_rate(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        let counters = &after.counters;
+        let sample = Sample {
+            at: now,
+            sent: counters.advertisements_sent,
+            zero_heard: counters.priority_zero_received,
+            changes: counters.became_master + counters.released_master,
+        };
+        while self.window.front().is_some_and(|old| old.at + self.interval <= now) {
+            self.window.pop_front();
+        }
+        if self.window.is_empty() {
+            self.window.push_back(sample);
+        }
+        let Some(first) = self.window.front().copied() else { return Ok(()) };
+        self.window.push_back(sample);
+        let budget = 4 + (sample.zero_heard - first.zero_heard) + 2 * (sample.changes - first.changes);
+        demand(sample.sent - first.sent <= budget, "more adverts in one interval than its budget")
+    }
+}
+
+fn demand(holds: bool, otherwise: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise.into()) }
+}
+
+/// How long a handover takes at most: without a successor, and after the successor was heard.
+const GRACE: u64 = 100_000_000;
+const LONGEST: u64 = 5_000_000_000;
+const OVERLAP: u64 = 10_000_000;
+const OVERLAP_PER_VIP: u64 = 100_000;
