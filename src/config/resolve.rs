@@ -203,6 +203,9 @@ fn auth(written: &Key<schema::Auth<'_>>, version: Option<Version>, report: &mut 
         Key::Wrong => return None,
         Key::Here(written) => written,
     };
+    if written.value.has_later {
+        return None;
+    }
     if version == Some(Version::V3) {
         report.error(written.place, OptionError::AuthOfV3);
         return None;

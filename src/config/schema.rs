@@ -125,6 +125,8 @@ pub(super) struct Auth<'t> {
     pub password: Key<&'t str>,
     /// `ah`.
     pub ah: Key<&'t str>,
+    /// `hmac` is there, which was reported.
+    pub has_later: bool,
 }
 
 /// `scope` of an address.
@@ -338,8 +340,12 @@ fn auth<'t>(title: &str, value: &'t Value<'t>, report: &mut Report<'_>) -> Optio
     let place = place_of(value);
     let mut fields = Fields::new(title.replace(']', ".auth]"), place, table);
     let secret = "a string of at most 8 bytes";
-    let auth = Auth { password: fields.string("password", secret, report), ah: fields.string("ah", secret, report) };
     fields.later("hmac", "authentication of version 3", report);
+    let auth = Auth {
+        password: fields.string("password", secret, report),
+        ah: fields.string("ah", secret, report),
+        has_later: table.contains_key("hmac"),
+    };
     fields.finish(KEEPALIVED, report);
     Some(Written { value: auth, place })
 }

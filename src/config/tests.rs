@@ -7,7 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::engine::params::{AnnounceSchedule, ChecksumPolicy, Preempt, RouterParams, Scope, Transport};
+use crate::engine::params::{
+    AnnounceSchedule, Auth, ChecksumPolicy, Preempt, RouterParams, Scope, Transport, VipOptions,
+};
+use crate::wire::auth::Password;
 use crate::wire::field::{Family, Version};
 
 /// Lines that every instance of these tests begins with.
@@ -255,7 +258,6 @@ fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
         "notify_backup",
         "notify_fault",
         "notify_stop",
-        "auth",
         "vip_lease",
         "on_conflict",
     ] {
@@ -266,10 +268,7 @@ fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
             "{problem}"
         );
     }
-    complains(
-        &format!("{WEB}{SEAT}[instance.web.auth]\npassword = \"x\"\n"),
-        &["7:15: error: `auth` (authentication)"],
-    );
+    complains(&format!("{WEB}{SEAT}[instance.web.auth]\nhmac = {{}}\n"), &["8:1: error: `hmac` (authentication"]);
     complains(&format!("{WEB}{SEAT}[group.all]\ninstances = [\"web\"]\n"), &["7:2: error: `group` (groups"]);
 }
 
@@ -364,8 +363,10 @@ fn contradictions_of_a_node_list_are_found() {
 fn contradictions_between_instances_are_found() {
     let api = "[instance.api]\ninterface = \"eth0\"\nmulticast = true\n";
     for (rest, problems) in [
+        (format!("{api}virtual_router_id = 51\naddresses = [\"10.0.0.31\"]\n"), vec![]),
         (
-            format!("{api}virtual_router_id = 51\naddresses = [\"10.0.0.31\"]\n"),
+            format!("{api}virtual_router_id = 51\naddresses = [\"10.0.0.31\"]\n")
+                .replace("multicast = true", "peers = [\"10.0.0.9\", \"10.0.0.21\"]"),
             vec!["10:21: error: virtual_router_id 51 on eth0 over IPv4 is already that of instance \"web\", at line 3"],
         ),
         (
@@ -387,6 +388,57 @@ fn contradictions_between_instances_are_found() {
             .replace("interface = \"eth1\"\nvirtual_router_id = 1", "interface = \"eth0\"\nvirtual_router_id = 2"),
         &["10:14: error: fe80::1 already belongs to instance \"eth0\", at line 5"],
     );
+}
+
+#[test]
+fn version_2_has_a_secret_and_version_3_none() {
+    let auth = |version: &str, keys: &str| format!("{WEB}{version}{SEAT}[instance.web.auth]\n{keys}\n");
+    let v2 = "version = 2\n";
+    assert_eq!(only_router(&auth(v2, "password = \"12345678\"")).auth, Auth::Password(Password::new(b"12345678")));
+    assert_eq!(only_router(&auth(v2, "ah = \"key\"")).auth, Auth::Ah(Password::new(b"key")));
+    complains(&auth("", "password = \"x\""), &["7:1: error: version 3 has no password"]);
+    complains(&auth(v2, "password = \"x\"\nah = \"y\""), &["10:6: error: `password` and `ah` exclude"]);
+    complains(&auth(v2, ""), &["8:1: error: `auth` needs `password` or `ah`"]);
+    let long = auth(v2, "password = \"123456789\"");
+    let warnings = load_text(&long).unwrap().warnings;
+    assert_eq!(
+        warnings[0].to_string(),
+        "t.toml:9:12: warning: only the first 8 bytes of the secret count (RFC 2338); cut it on every node"
+    );
+    assert!(!format!("{:?}", only_router(&long)).contains("1234"));
+}
+
+#[test]
+fn options_that_few_need_arrive() {
+    let router = only_router(&format!(
+        "{WEB}source = \"fe80::2\"\nmulticast = true\nmaster_down_adverts = 5\nignore_link = true\n\
+         addresses = [\"fe80::1/64\", {{ address = \"2001:db8::1\", peer = \"2001:db8::2\", preferred_lifetime = \"1h\", \
+         dad = true, home = true, mngtmpaddr = true, noprefixroute = true, autojoin = true, no_track = true }}]\n"
+    ));
+    assert_eq!((router.master_down_adverts, router.ignores_link), (5, true));
+    let options = VipOptions {
+        peer: Some(ip("2001:db8::2")),
+        preferred_lifetime: Some(3600),
+        detects_duplicates: true,
+        is_home: true,
+        manages_temporary: true,
+        has_no_route: true,
+        joins_group: true,
+        is_untracked: true,
+    };
+    assert_eq!(router.vips[1].options, options);
+    for (option, problem) in [
+        ("dad = true", "6:48: error: `dad` beside an IPv4 address"),
+        ("peer = \"::2\"", "error: `peer` is \"::2\"; expected an address of the same family"),
+        ("preferred_lifetime = \"5ms\"", "whole seconds"),
+    ] {
+        let text =
+            format!("{WEB}{}", SEAT.replace("[\"10.0.0.30\"]", &format!("[{{ address = \"10.0.0.30\", {option} }}]")));
+        let problems = load_text(&text).expect_err(option).to_string();
+        assert!(problems.contains(problem.trim_start_matches("6:48: ")), "{problems}");
+    }
+    complains(&format!("{WEB}{SEAT}master_down_adverts = 0\n"), &["7:23: error: `master_down_adverts` is 0; expected"]);
+    complains(&format!("{WEB}version = 2\nmulticast = true\naddresses = []\n"), &["6:13: warning: no addresses"]);
 }
 
 #[test]

@@ -5,4 +5,5 @@ mod corpus;
 mod hostile;
 mod include;
 mod keywords;
+mod property;
 mod reader;

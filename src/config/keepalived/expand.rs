@@ -376,10 +376,7 @@ mod tests {
         assert_lines("~SEQ(i, 6, -2, 3) a$i", &["a6", "a4"]);
         assert_lines("~SEQx(i, 9, 11) a$i", &["a9", "aa", "ab"]);
         assert_lines("~LST(i, x, y) ~SEQ(j, 2) $i ${j}", &["x 1", "x 2", "y 1", "y 2"]);
-        assert_lines(
-            "~LST({a, b}, {1,2},{3}) $a-${b}.",
-            &["1-2.", "3-."].map(|s| s).iter().map(|s| *s).collect::<Vec<_>>().as_slice(),
-        );
+        assert_lines("~LST({a, b}, {1,2},{3}) ${a}-${b}.", &["1-2.", "3-."]);
         let (lines, problems) = read("~SEQ(i, 1, 0, 5) a\n~SEQ(i\n~LST() x");
         assert_eq!((lines.len(), problems.len()), (0, 3), "{problems:?}");
     }

@@ -23,8 +23,6 @@ mod report;
 mod route;
 mod script;
 mod sequence;
-#[cfg(test)]
-mod tests;
 mod track;
 mod tree;
 mod value;

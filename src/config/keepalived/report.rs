@@ -4,7 +4,7 @@
 
 use super::remark::{Refusal, Remark};
 use crate::config::error::{ConfigError, Doubt};
-use crate::config::problem::{Finding, Problem, shorten};
+use crate::config::problem::{Finding, Problem, SHOWN, shorten};
 
 /// A place in one of the files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -60,6 +60,11 @@ impl Report {
     /// Adds something that is dropped or understood differently.
     pub fn remark(&mut self, spot: Spot, remark: Remark) {
         self.add(spot, Finding::Warning(Doubt::Keepalived(remark)));
+    }
+
+    /// Says whether further findings will be counted and not shown, so that nothing need be guessed for them.
+    pub fn is_crowded(&self) -> bool {
+        self.found.len() > SHOWN
     }
 
     /// Says whether something was refused.

@@ -148,7 +148,8 @@ impl<'p> Parser<'p> {
     }
 
     fn unknown(&mut self, node: &Node, table: &'static [Keyword], around: Option<&Node>) {
-        let meant = suggest::closest(&node.keyword, table.iter().map(|known| known.name));
+        let names = table.iter().map(|known| known.name);
+        let meant = if self.report.is_crowded() { None } else { suggest::closest(&node.keyword, names) };
         let remark = Remark::Unknown {
             keyword: excerpt(&node.keyword),
             block: around.map(|node| excerpt(&node.keyword)),

@@ -1,1 +1,0 @@
-//! Whole files in, parameters or problems out.
