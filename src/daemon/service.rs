@@ -24,8 +24,7 @@ use crate::control::server::{Peer, Server};
 use crate::control::status::{self, Identity, TransitionStatus};
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
-use crate::engine::params::NodeParams;
-use crate::engine::params::RouterParams;
+use crate::engine::params::{Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
@@ -35,6 +34,7 @@ use crate::net::service::{NetService, Report, ServiceError, Status, Wish};
 pub(super) struct Service {
     identity: Identity,
     routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+    fixed: Arc<Fixed>,
     log: Log,
     journal: RefCell<Journal>,
     protocol: ProtocolHandle,
@@ -45,11 +45,12 @@ impl Service {
     pub fn new(
         identity: Identity,
         routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+        fixed: Arc<Fixed>,
         log: Log,
         protocol: ProtocolHandle,
     ) -> Self {
         let journal = RefCell::new(Journal::new(log.clone()));
-        Self { identity, routers, log, journal, protocol, states: RefCell::default() }
+        Self { identity, routers, fixed, log, journal, protocol, states: RefCell::default() }
     }
 
     /// Serves until the protocol thread has finished and the kernel holds none of our addresses.
@@ -58,7 +59,8 @@ impl Service {
     pub async fn run(self, server: Server, mut from_protocol: mpsc::Receiver<ToService>) -> Result<(), ServiceFailure> {
         let (net, wishes) = mpsc::channel(WISHES.max(2 * self.routers.len()));
         let net_service = NetService::open(wishes, |report| self.report(report)).map_err(ServiceFailure::Net)?;
-        let watch = Watch::of(&NodeParams { routers: self.routers.values().cloned().collect() });
+        let watch =
+            Watch::of(&NodeParams { routers: self.routers.values().cloned().collect(), fixed: (*self.fixed).clone() });
         // Cannot be full or closed yet.
         let _ = net.try_send(Wish::Watch(watch));
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));

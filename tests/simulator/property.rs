@@ -12,6 +12,7 @@ use vrrpd::engine::node::Node;
 use vrrpd::engine::output::Output;
 use vrrpd::engine::params::{
     AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::engine::snapshot::Counters;
 use vrrpd::engine::time::{Instant, Now};
@@ -76,7 +77,10 @@ impl<'a> Trial<'a> {
     fn new(mut bytes: Bytes<'a>) -> Self {
         let shape = bytes.byte();
         let routers = 1 + usize::from(shape & 1);
-        let params = NodeParams { routers: (0..routers).map(|_| Arc::new(router(&mut bytes))).collect() };
+        let params = NodeParams {
+            routers: (0..routers).map(|_| Arc::new(router(&mut bytes))).collect(),
+            ..NodeParams::default()
+        };
         let interval = |router: &Arc<RouterParams>| router.advertisement_interval.as_duration();
         let watches = params.routers.iter().map(|router| Watch::new(interval(router))).collect();
         let node = Node::new(&params);
@@ -325,6 +329,8 @@ fn router(bytes: &mut Bytes<'_>) -> RouterParams {
         },
         source: None,
         vips: (0..3).map(|number| vip(family, number)).collect(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         strict: shape & 0xc0 == 0xc0,
         auth: match (version, mode >> 6) {
@@ -334,6 +340,7 @@ fn router(bytes: &mut Bytes<'_>) -> RouterParams {
         },
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
+        ignores_link: false,
     }
 }
 
@@ -344,7 +351,16 @@ fn vip(family: Family, number: u8) -> Vip {
     };
     let prefix_len = family.max_prefix_len();
     let (interface, label, broadcast) = (None, None, None);
-    Vip { address, prefix_len, interface, advertise: true, label, broadcast, scope: Scope::Global }
+    Vip {
+        address,
+        prefix_len,
+        interface,
+        advertise: true,
+        label,
+        broadcast,
+        scope: Scope::Global,
+        options: VipOptions::default(),
+    }
 }
 
 fn address_v4(number: u8) -> Ipv4Addr {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use vrrpd::engine::params::{
     AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -86,11 +87,14 @@ impl RouterSpec {
             transport,
             source: None,
             vips: (0..self.vips).map(|number| vip(self.family, index, number)).collect(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             checksum: ChecksumPolicy::Auto,
             strict: false,
             auth: Auth::None,
             announce: AnnounceSchedule::default(),
             master_down_adverts: 3,
+            ignores_link: false,
         }
     }
 }
@@ -98,7 +102,7 @@ impl RouterSpec {
 /// Returns the configuration of one host.
 pub fn node_params(specs: &[RouterSpec], host: usize, hosts: usize) -> NodeParams {
     let router = |(index, spec): (usize, &RouterSpec)| Arc::new(spec.params(index, host, hosts));
-    NodeParams { routers: specs.iter().enumerate().map(router).collect() }
+    NodeParams { routers: specs.iter().enumerate().map(router).collect(), ..NodeParams::default() }
 }
 
 /// Returns a host's own address: the higher the index, the higher the address.
@@ -122,6 +126,7 @@ fn vip(family: Family, router: usize, number: u16) -> Vip {
         label: None,
         broadcast: None,
         scope: Scope::Global,
+        options: VipOptions::default(),
     }
 }
 

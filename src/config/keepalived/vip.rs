@@ -69,6 +69,17 @@ pub(super) fn read(node: &Node, report: &mut Report) -> Option<At<Entry>> {
     Some(At { value: Entry { vip, is_bare: len.is_none() }, spot: first.spot })
 }
 
+/// Reads an entry of `static_ipaddress`, which belongs to no instance; `None` when it was reported.
+pub(super) fn read_fixed(node: &Node, default_interface: Option<&str>, report: &mut Report) -> Option<Vip> {
+    let mut vip = read(node, report)?.value.vip;
+    if vip.interface.is_none() {
+        let text = "no `dev`: default_interface, else eth0, carries this address; write `dev`";
+        report.remark(node.spot, Remark::Contradiction { text });
+        vip.interface = Some(default_interface.unwrap_or("eth0").to_owned());
+    }
+    Some(vip)
+}
+
 /// Returns an address without options.
 fn plain(address: IpAddr, prefix_len: u8) -> Vip {
     Vip {

@@ -40,6 +40,8 @@ fn params(vips: &[&str]) -> Arc<RouterParams> {
         },
         source: None,
         vips: vips.iter().map(vip).collect(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         strict: false,
         auth: Auth::None,
