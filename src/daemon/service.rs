@@ -63,6 +63,9 @@ impl Service {
             Watch::of(&NodeParams { routers: self.routers.values().cloned().collect(), fixed: (*self.fixed).clone() });
         // Cannot be full or closed yet.
         let _ = net.try_send(Wish::Watch(watch));
+        if *self.fixed != Fixed::default() {
+            let _ = net.try_send(Wish::Fix(Arc::clone(&self.fixed)));
+        }
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         let netting = net_service.run();
         tokio::pin!(server, netting);
@@ -78,12 +81,19 @@ impl Service {
             }
         }
         systemd::stopping("removing addresses");
-        let _ = net.try_send(Wish::Wanted(Vec::new()));
-        let (done, is_done) = oneshot::channel();
-        let _ = net.try_send(Wish::Settle(done));
+        let released = async {
+            // What is static goes last: the instances may need it until they have nothing left.
+            for wish in [Wish::Wanted(Vec::new()), Wish::Fix(Arc::default())] {
+                let _ = net.try_send(wish);
+                let (done, is_done) = oneshot::channel();
+                let _ = net.try_send(Wish::Settle(done));
+                // An error means that the service is gone.
+                let _ = is_done.await;
+            }
+        };
         let settled = async {
             tokio::select! {
-                _ = is_done => {}
+                () = released => {}
                 () = &mut netting => {}
             }
         };
@@ -156,16 +166,21 @@ impl Service {
 
     fn notice(&self, notice: &Notice) -> Record {
         let router = match notice {
-            Notice::PutBack { router, .. } | Notice::Refused { router, .. } | Notice::Accepted { router, .. } => {
-                self.routers.get(router)
-            }
+            Notice::PutBack { router, .. }
+            | Notice::Refused { router, .. }
+            | Notice::Accepted { router, .. }
+            | Notice::EntryPutBack { router, .. }
+            | Notice::EntryRefused { router, .. }
+            | Notice::EntryAccepted { router, .. } => self.routers.get(router),
             Notice::Stuck { .. }
+            | Notice::EntryStuck { .. }
+            | Notice::LeftoverEntries { .. }
             | Notice::Leftovers { .. }
             | Notice::AnnounceOverflow { .. }
             | Notice::Overrun
             | Notice::Netlink { .. } => None,
         };
-        notices::record(notice, router.map_or("?", |params| &params.name))
+        notices::record(notice, router.map(|params| params.name.as_str()))
     }
 
     fn signal(&self, signal: Signal) {

@@ -151,7 +151,14 @@ pub fn watch_for(params: &Arc<RouterParams>) -> Wish {
 /// Adds an address as an earlier run of the daemon would have left it.
 async fn leave_behind(kernel: &Kernel, address: &str) {
     let place = Place { interface: kernel.index("va").await, address: address.parse().unwrap(), prefix_len: 32 };
-    let request = Request::Add(NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None });
+    let request = Request::Add(NewAddress {
+        place,
+        label: None,
+        broadcast: None,
+        scope: 0,
+        lifetime: None,
+        options: VipOptions::default(),
+    });
     let mut results = Vec::new();
     Requests::open().unwrap().carry_out(&[request], &mut results);
     assert_eq!(results, [Ok(())]);
@@ -163,7 +170,14 @@ fn requests_are_idempotent_and_refusals_come_with_the_kernels_words() {
         Pair::new().a.run(async |kernel| {
             let interface = kernel.index("va").await;
             let place = |text: &str, prefix_len| Place { interface, address: text.parse().unwrap(), prefix_len };
-            let new = |place| NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None };
+            let new = |place| NewAddress {
+                place,
+                label: None,
+                broadcast: None,
+                scope: 0,
+                lifetime: None,
+                options: VipOptions::default(),
+            };
             let v4 = place("10.9.0.30", 32);
             let v6 = place("2001:db8:9::30", 128);
             let mut requests = Requests::open().unwrap();
@@ -388,8 +402,16 @@ fn lost_notifications_lead_to_a_new_reading_and_nothing_stays_lost() {
             // On this thread the service cannot read meanwhile, so its buffer overflows.
             let mut requests = Requests::open().unwrap();
             let mut results = Vec::new();
-            let add =
-                |place| Request::Add(NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None });
+            let add = |place| {
+                Request::Add(NewAddress {
+                    place,
+                    label: None,
+                    broadcast: None,
+                    scope: 0,
+                    lifetime: None,
+                    options: VipOptions::default(),
+                })
+            };
             let batch: Vec<Request> = (0..500).flat_map(|i| [add(foreign(i)), Request::Delete(foreign(i))]).collect();
             for _ in 0..60 {
                 requests.carry_out(&batch, &mut results);

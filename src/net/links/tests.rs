@@ -16,6 +16,7 @@ fn address(interface: u32, text: &str) -> Address {
         is_secondary: false,
         is_usable: true,
         is_permanent: true,
+        peer: None,
     }
 }
 

@@ -114,7 +114,26 @@ fn settle(request: &Request, result: Result<(), Refusal>) -> Result<(), Refusal>
         {
             Ok(())
         }
-        (Request::Add(_) | Request::Delete(_), result) => result,
+        (Request::DeletePeer(..), Err(refused))
+            if matches!(Errno::from_raw(refused.errno), Errno::EADDRNOTAVAIL | Errno::ENODEV) =>
+        {
+            Ok(())
+        }
+        // A route is missed in other words than a rule.
+        (Request::DeleteEntry(_) | Request::Forget(_), Err(refused))
+            if matches!(Errno::from_raw(refused.errno), Errno::ESRCH | Errno::ENOENT | Errno::ENODEV) =>
+        {
+            Ok(())
+        }
+        (
+            Request::Add(_)
+            | Request::Delete(_)
+            | Request::DeletePeer(..)
+            | Request::AddEntry(_)
+            | Request::DeleteEntry(_)
+            | Request::Forget(_),
+            result,
+        ) => result,
     }
 }
 
@@ -131,7 +150,14 @@ mod tests {
     fn only_a_deletion_may_miss_its_address() {
         let place = Place { interface: 1, address: "10.0.0.1".parse().unwrap(), prefix_len: 32 };
         let delete = Request::Delete(place);
-        let add = Request::Add(NewAddress { place, label: None, broadcast: None, scope: 0, lifetime: None });
+        let add = Request::Add(NewAddress {
+            place,
+            label: None,
+            broadcast: None,
+            scope: 0,
+            lifetime: None,
+            options: Default::default(),
+        });
         for (request, errno, good) in [
             (&delete, Errno::EADDRNOTAVAIL, true),
             (&delete, Errno::ENODEV, true),
