@@ -439,3 +439,6 @@ fn describe(request: &Request) -> String {
         Request::Add(_) | Request::Delete(_) | Request::DeletePeer(..) | Request::AddEntry(_) => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
