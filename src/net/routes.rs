@@ -1,7 +1,8 @@
 //! Wanted routes and rules: what to add and delete next. No I/O.
 //!
 //! Level-triggered without a view of its own: the kernel refuses with `EEXIST` what it holds, so asking again for
-//! everything that may be gone is the check and the cure. Routes come after the addresses and before the rules, and go
+//! everything that may be gone is the check and the cure. Only rules without a preference are compared with a dump.
+//! Routes come after the addresses and before the rules, and go
 //! after the rules and before the addresses; `net::service` asks in that order.
 //! One stop before: [`super::service`] with wishes. One stop after: [`super::netlink::Requests`].
 
@@ -56,6 +57,8 @@ pub struct Routes {
     retries: BTreeMap<u64, Vec<Retry>>,
     tick: u64,
     notices: Vec<Notice>,
+    /// Rules without a preference are to be compared with a dump.
+    is_stale: bool,
 }
 
 #[derive(Debug)]
@@ -122,7 +125,7 @@ impl Routes {
                     *self.destinations.entry(destination).or_default() += 1;
                 }
                 match before.iter().position(|item| item.want == want) {
-                    Some(at) => Item { phase: Phase::Unsure, ..before.remove(at) },
+                    Some(at) => before.remove(at),
                     None => Item { want, phase: Phase::Pending, given: None, refused: None },
                 }
             })
@@ -264,7 +267,8 @@ impl Routes {
     /// Takes over what changed at interfaces and addresses: routes may have gone with them, or be possible again.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::Link(_) | Change::AddressGone(_) | Change::Lost => self.check(|_| true),
+            Change::Link(_) | Change::AddressGone(_) => self.check(|want| matches!(want, Want::Route(_))),
+            Change::Lost => {}
             Change::Address(_) => self.reconsider(|item| item.phase == Phase::Refused),
         }
     }
@@ -276,8 +280,14 @@ impl Routes {
                 self.check(|want| want.destination() == Some((to, table)));
             }
             Touch::Route(..) => {}
-            Touch::Rule => self.check(|want| matches!(want, Want::Rule(_))),
-            Touch::Lost => self.check(|_| true),
+            Touch::Rule(found) => self.check(|want| match want {
+                Want::Rule(rule) => found.is(&Entry::Rule(Box::new(rule.clone()))),
+                Want::Route(_) => false,
+            }),
+            Touch::Lost => {
+                self.is_stale = self.owners.values().flat_map(|owner| &owner.items).any(|item| !item.can_repeat());
+                self.check(|want| want.can_repeat());
+            }
         }
     }
 
@@ -287,7 +297,8 @@ impl Routes {
         let wanted: Vec<Entry> = items.filter_map(|item| item.want.entry(links)).collect();
         let mut count = 0;
         for leftover in leftovers {
-            if wanted.iter().any(|entry| leftover.is(entry)) {
+            // One that would be added once more had better go first.
+            if wanted.iter().any(|entry| entry.can_repeat() && leftover.is(entry)) {
                 continue;
             }
             count += 1;
@@ -297,6 +308,21 @@ impl Routes {
         if count > 0 {
             self.notices.push(Notice::LeftoverEntries { count });
         }
+    }
+
+    /// Says whether notifications were lost that [`Routes::compare`] must make up for.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
+    /// Compares the rules that cannot be asked for again with a dump.
+    pub fn compare(&mut self, held: &[Leftover]) {
+        self.is_stale = false;
+        let is_held = |entry: &Entry| held.iter().any(|found| found.is(entry));
+        self.reconsider(|item| {
+            let is_asked = item.phase == Phase::Held && !item.want.is_untracked() && !item.can_repeat();
+            is_asked && !item.given.as_ref().is_some_and(is_held)
+        });
     }
 
     /// Lets time pass: refused work whose back-off is over is tried again.
@@ -379,7 +405,21 @@ impl Routes {
     }
 }
 
+impl Item {
+    fn can_repeat(&self) -> bool {
+        self.want.can_repeat()
+    }
+}
+
 impl Want {
+    /// Says whether asking for it again when it is there does no harm.
+    fn can_repeat(&self) -> bool {
+        match self {
+            Self::Route(_) => true,
+            Self::Rule(rule) => rule.preference.is_some(),
+        }
+    }
+
     fn is_untracked(&self) -> bool {
         match self {
             Self::Route(route) => route.is_untracked,

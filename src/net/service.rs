@@ -209,6 +209,9 @@ impl<F: FnMut(Report)> NetService<F> {
             if self.is_stale || self.is_deaf {
                 self.resynchronise().await;
             }
+            if self.routes.is_stale() {
+                self.compare_rules().await;
+            }
             self.work();
             self.tell();
             if self.vips.has_work() || self.routes.has_work() {

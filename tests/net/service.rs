@@ -83,7 +83,7 @@ impl Service {
         service
     }
 
-    fn begin(first: Vec<Wish>) -> Self {
+    pub fn begin(first: Vec<Wish>) -> Self {
         let (wishes, receiver) = mpsc::channel(1024);
         for wish in first {
             wishes.try_send(wish).unwrap();

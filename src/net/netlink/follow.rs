@@ -9,16 +9,16 @@ use netlink_sys::SocketAddr;
 use rtnetlink::{MulticastGroup, new_multicast_connection};
 use tokio::task::JoinHandle;
 
-use super::route::{destination, is_our_rule, is_ours};
+use super::route::{Leftover, destination, is_ours};
 use crate::engine::route::Prefix;
 
 /// Something that may have taken a route or a rule away.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Touch {
     /// A route to this network in this table.
     Route(Prefix, u32),
-    /// A rule.
-    Rule,
+    /// This rule.
+    Rule(Box<Leftover>),
     /// Notifications were lost: any of them.
     Lost,
 }
@@ -69,7 +69,10 @@ fn touch(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<Touch> {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) if replaces && !is_ours(&route) => {
             destination(&route).map(|(to, table)| Touch::Route(to, table))
         }
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRule(rule)) if is_our_rule(&rule) => Some(Touch::Rule),
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRule(rule)) => {
+            // Read as what a dump would list.
+            Leftover::of(RouteNetlinkMessage::NewRule(rule)).map(|rule| Touch::Rule(Box::new(rule)))
+        }
         NetlinkPayload::Overrun(_) => Some(Touch::Lost),
         _ => None,
     }

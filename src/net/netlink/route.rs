@@ -31,10 +31,18 @@ impl Entry {
         matches!(self, Self::Rule(_))
     }
 
+    /// Says whether asking for it again when it is there does no harm.
+    pub fn can_repeat(&self) -> bool {
+        match self {
+            Self::Route(..) => true,
+            Self::Rule(rule) => rule.preference.is_some(),
+        }
+    }
+
     /// Returns the message that adds it, with its flags.
     ///
-    /// A route goes in front of others to the same network, which stay; neither is there twice: the kernel refuses with
-    /// `EEXIST` what it holds already.
+    /// A route goes in front of others to the same network, which stay. The kernel refuses with `EEXIST` what it holds
+    /// already, except a rule without a preference, which it adds once more at another place: see [`Entry::can_repeat`].
     pub(super) fn addition(&self) -> (RouteNetlinkMessage, u16) {
         match self {
             Self::Route(route, interfaces) => {
@@ -58,7 +66,7 @@ impl Entry {
     }
 }
 
-/// A route or a rule with our mark that was there at start.
+/// A route or a rule with our mark that the kernel tells of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leftover(Found);
 
@@ -76,6 +84,16 @@ impl Leftover {
             RouteNetlinkMessage::NewRule(rule) => is_our_rule(&rule).then_some(Self(Found::Rule(rule))),
             _ => None,
         }
+    }
+
+    /// Returns what the kernel tells of a rule that it was given.
+    #[cfg(test)]
+    pub(in crate::net) fn as_told(rule: &Rule) -> Self {
+        let mut message = rule_message(rule);
+        if rule.preference.is_none() {
+            message.attributes.push(RuleAttribute::Priority(32_765));
+        }
+        Self(Found::Rule(message))
     }
 
     /// Says whether it is a rule.
@@ -128,7 +146,7 @@ pub(super) fn is_ours(message: &RouteMessage) -> bool {
 }
 
 /// Says whether a rule carries our mark.
-pub(super) fn is_our_rule(message: &RuleMessage) -> bool {
+fn is_our_rule(message: &RuleMessage) -> bool {
     message.attributes.contains(&RuleAttribute::Protocol(RouteProtocol::Other(OUR_PROTOCOL)))
 }
 

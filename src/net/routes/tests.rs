@@ -99,7 +99,7 @@ impl World {
     fn steal(&mut self, at: usize) {
         let touch = match self.kernel.remove(at) {
             Entry::Route(route, _) => Touch::Route(route.to, route.table),
-            Entry::Rule(_) => Touch::Rule,
+            Entry::Rule(rule) => Touch::Rule(Box::new(Leftover::as_told(&rule))),
         };
         self.routes.touched(touch);
     }
@@ -172,13 +172,14 @@ fn route_waits_for_its_interface() {
     world.routes.acquire(A, &params(vec![route(1)], vec![rule(7)]));
     assert_eq!(world.work(), ["+7"]);
     world.link(true);
-    assert_eq!(world.work(), ["+10.8.1.0/24", "+7"]);
+    assert_eq!(world.work(), ["+10.8.1.0/24"]);
     world.link(false);
     // The kernel drops it without a word.
-    world.kernel.clear();
-    assert_eq!(world.work(), ["+7"]);
+    world.kernel.remove(1);
+    assert_eq!(world.work(), [""; 0]);
     world.link(true);
-    assert!(world.work().contains(&"+10.8.1.0/24".to_owned()));
+    assert_eq!(world.work(), ["+10.8.1.0/24"]);
+    assert_eq!(world.routes.take_notices(), [], "nobody took it away");
     assert_eq!(world.kernel.len(), 2);
 }
 
@@ -223,7 +224,7 @@ fn reload_touches_only_what_is_different() {
     world.routes.acquire(A, &params(vec![route(1), route(2)], vec![rule(7)]));
     world.work();
     world.routes.acquire(A, &params(vec![route(2), route(3)], vec![rule(7)]));
-    assert_eq!(world.work(), ["-10.8.1.0/24", "+10.8.2.0/24", "+10.8.3.0/24", "+7"]);
+    assert_eq!(world.work(), ["-10.8.1.0/24", "+10.8.3.0/24"]);
     assert_eq!(world.routes.take_notices(), []);
     world.routes.acquire(A, &params(vec![], vec![]));
     assert_eq!(world.work(), ["-7", "-10.8.3.0/24", "-10.8.2.0/24"]);
@@ -244,4 +245,30 @@ fn entry_that_cannot_be_deleted_is_told_of_and_tried_again() {
     }
     assert_eq!(world.work(), ["-7"]);
     assert!(!world.routes.is_deleting() && world.kernel.is_empty());
+}
+
+#[test]
+fn rule_without_a_place_is_asked_for_only_when_it_is_gone() {
+    let mut world = World::new();
+    let anywhere = Rule::new(Family::V4, RuleAction::Table(100));
+    world.routes.acquire(A, &params(vec![], vec![anywhere.clone(), rule(7)]));
+    let mut batch = Vec::new();
+    world.routes.next_additions(&world.links, &mut batch);
+    batch.drain(..).for_each(|job| world.routes.done(job, Ok(())));
+    world.routes.touched(Touch::Rule(Box::new(Leftover::as_told(&rule(8)))));
+    assert!(!world.routes.has_work(), "another rule");
+    world.routes.touched(Touch::Lost);
+    let held = [Leftover::as_told(&anywhere)];
+    assert!(world.routes.is_stale());
+    world.routes.compare(&held);
+    world.routes.next_additions(&world.links, &mut batch);
+    assert_eq!(batch.len(), 1, "the one with a place: {batch:?}");
+    world.routes.touched(Touch::Rule(Box::new(held[0].clone())));
+    world.routes.next_additions(&world.links, &mut batch);
+    assert_eq!(batch.len(), 1, "the one without: {batch:?}");
+    batch.drain(..).for_each(|job| world.routes.done(job, Ok(())));
+    world.routes.touched(Touch::Lost);
+    world.routes.compare(&[]);
+    world.routes.next_additions(&world.links, &mut batch);
+    assert_eq!(batch.len(), 2, "both: {batch:?}");
 }

@@ -71,6 +71,18 @@ impl<F: FnMut(Report)> NetService<F> {
         self.vips.is_deleting() || self.routes.is_deleting()
     }
 
+    /// Makes up for lost notifications.
+    pub(super) async fn compare_rules(&mut self) {
+        match self.dumper.leftovers().await {
+            Ok(held) => self.routes.compare(&held),
+            Err(error) => {
+                (self.on)(Report::Notice(Notice::Netlink { error: error.to_string() }));
+                // The socket is opened again there, and that ends here once more.
+                self.is_stale = true;
+            }
+        }
+    }
+
     /// Removes routes and rules that an earlier run left behind.
     pub(super) async fn sweep_routes(&mut self) {
         match self.dumper.leftovers().await {
