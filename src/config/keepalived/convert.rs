@@ -262,7 +262,7 @@ fn list(key: &str, items: Vec<String>) -> String {
 /// Writes a length of time in quotes, exactly.
 fn length(length: Duration) -> String {
     let nanos = length.as_nanos();
-    if nanos % 1_000_000_000 == 0 {
+    if nanos.is_multiple_of(1_000_000_000) {
         return format!("\"{}s\"", length.as_secs());
     }
     let (whole, rest) = (nanos / 1_000_000, nanos % 1_000_000);

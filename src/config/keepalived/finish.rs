@@ -261,7 +261,7 @@ fn interface(draft: &Draft, global: &Global, report: &mut Report) -> Option<Stri
     }
     let has_source = draft.source.as_ref().is_some_and(|source| !is_link_local(&source.value));
     let default = global.interface.as_deref().unwrap_or("eth0");
-    if !draft.peers.as_ref().is_some_and(|peers| !peers.value.is_empty()) || !has_source || !is_interface(default) {
+    if draft.peers.as_ref().is_none_or(|peers| peers.value.is_empty()) || !has_source || !is_interface(default) {
         report.refuse(draft.spot, Refusal::NoInterface);
         return None;
     }

@@ -113,7 +113,9 @@ fn flag(option: &str, vip: &mut Vip) -> Flag {
         "-nodad" => options.detects_duplicates = true,
         "no_track" => options.is_untracked = true,
         "use_vmac" => return Flag::NotApplied("no virtual MAC: the address keeps the interface's own"),
-        "track_group" => return Flag::NotApplied("static entries are not watched"),
+        "track_group" => {
+            return Flag::NotApplied("static entries are put back, and their loss takes no instance to FAULT");
+        }
         _ => return Flag::Unknown,
     }
     Flag::Taken
