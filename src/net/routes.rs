@@ -280,13 +280,17 @@ impl Routes {
                 self.check(|want| want.destination() == Some((to, table)));
             }
             Touch::Route(..) => {}
-            Touch::Rule(found) => self.check(|want| match want {
-                Want::Rule(rule) => found.is(&Entry::Rule(Box::new(rule.clone()))),
-                Want::Route(_) => false,
-            }),
+            Touch::Rule(found) => {
+                // It may have been another one at another place.
+                self.is_stale |= self.given.keys().any(|entry| !entry.can_repeat() && found.is(entry));
+                self.check(|want| match want {
+                    Want::Rule(rule) => want.can_repeat() && found.is(&Entry::Rule(Box::new(rule.clone()))),
+                    Want::Route(_) => false,
+                });
+            }
             Touch::Lost => {
-                self.is_stale = self.owners.values().flat_map(|owner| &owner.items).any(|item| !item.can_repeat());
-                self.check(|want| want.can_repeat());
+                self.is_stale |= self.given.keys().any(|entry| !entry.can_repeat());
+                self.check(Want::can_repeat);
             }
         }
     }
@@ -318,9 +322,11 @@ impl Routes {
     /// Compares the rules that cannot be asked for again with a dump.
     pub fn compare(&mut self, held: &[Leftover]) {
         self.is_stale = false;
+        let is_of_another = |found: &Leftover| self.given.keys().any(|entry| entry.can_repeat() && found.is(entry));
+        let held: Vec<&Leftover> = held.iter().filter(|found| found.is_rule() && !is_of_another(found)).collect();
         let is_held = |entry: &Entry| held.iter().any(|found| found.is(entry));
         self.reconsider(|item| {
-            let is_asked = item.phase == Phase::Held && !item.want.is_untracked() && !item.can_repeat();
+            let is_asked = item.phase == Phase::Held && !item.want.is_untracked() && !item.want.can_repeat();
             is_asked && !item.given.as_ref().is_some_and(is_held)
         });
     }
@@ -402,12 +408,6 @@ impl Routes {
             Request::Add(_) | Request::Delete(_) | Request::DeletePeer(..) | Request::AddEntry(_) => return,
         };
         if is_rule { self.doomed_rules.push_back(request) } else { self.doomed_routes.push_back(request) }
-    }
-}
-
-impl Item {
-    fn can_repeat(&self) -> bool {
-        self.want.can_repeat()
     }
 }
 

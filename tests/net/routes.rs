@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use netlink_packet_core::NetlinkPayload;
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteMetric, RouteProtocol, RouteScope, RouteType};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use rtnetlink::{MulticastGroup, new_multicast_connection};
 use vrrpd::config::{self, Format, LocalHost};
 use vrrpd::engine::params::{NodeParams, RouterParams};
 use vrrpd::net::links::Watch;
@@ -190,7 +194,7 @@ fn is_put_back(report: &Report, text: &str) -> bool {
 fn own_default_route_gives_way_and_comes_back() {
     privileged("routes::own_default_route_gives_way_and_comes_back", || {
         Pair::new().a.run(async |kernel| {
-            let before = vrrpd_like_route(&kernel, "10.9.0.253").await;
+            let before = host_route(&kernel, "10.9.0.253").await;
             kernel.add_route(before).await;
             let params = read("virtual_routes = [\"default via 10.9.0.254\"]\n");
             let service = start(&params).await;
@@ -206,7 +210,7 @@ fn own_default_route_gives_way_and_comes_back() {
 }
 
 /// Returns a static default route of the host.
-async fn vrrpd_like_route(kernel: &Kernel, via: &str) -> RouteMessage {
+async fn host_route(kernel: &Kernel, via: &str) -> RouteMessage {
     let mut route = RouteMessage::default();
     route.header.address_family = rtnetlink::packet_route::AddressFamily::Inet;
     route.header.table = 254;
@@ -338,4 +342,44 @@ fn rare_options_of_addresses_reach_the_kernel() {
             }
         });
     });
+}
+
+#[test]
+fn rules_go_before_routes_and_routes_before_addresses() {
+    privileged("routes::rules_go_before_routes_and_routes_before_addresses", || {
+        Pair::new().a.run(async |kernel| {
+            let params = read(
+                "virtual_routes = [\"10.8.0.0/16 via 10.9.0.254 src 10.9.0.30\"]\n\
+                 virtual_rules = [\"from 10.8.0.0/16 table 100 preference 9\"]\n",
+            );
+            let service = start(&params).await;
+            let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv4Route, MulticastGroup::Ipv4Rule];
+            let (connection, _handle, mut messages) = new_multicast_connection(&groups).unwrap();
+            tokio::spawn(connection);
+            service.wish(Wish::Acquire { router: KEY, params: router(&params) });
+            until(&kernel, "all of them", |entries| count(entries) == (1, 1)).await;
+            service.wish(Wish::Release { router: KEY });
+            service.settle().await;
+            let mut seen = Vec::new();
+            while seen.len() < 6 {
+                let message = tokio::time::timeout(PATIENCE, messages.next()).await.unwrap().unwrap();
+                seen.extend(name_of_ours(message.0.payload));
+            }
+            assert_eq!(seen, ["+address", "+route", "+rule", "-rule", "-route", "-address"]);
+        });
+    });
+}
+
+fn name_of_ours(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<&'static str> {
+    let NetlinkPayload::InnerMessage(message) = payload else { return None };
+    let ours = RouteProtocol::from(OUR_PROTOCOL);
+    match message {
+        RouteNetlinkMessage::NewAddress(_) => Some("+address"),
+        RouteNetlinkMessage::DelAddress(_) => Some("-address"),
+        RouteNetlinkMessage::NewRoute(route) if route.header.protocol == ours => Some("+route"),
+        RouteNetlinkMessage::DelRoute(route) if route.header.protocol == ours => Some("-route"),
+        RouteNetlinkMessage::NewRule(_) => Some("+rule"),
+        RouteNetlinkMessage::DelRule(_) => Some("-rule"),
+        _ => None,
+    }
 }

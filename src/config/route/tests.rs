@@ -86,3 +86,38 @@ fn table_has_the_name_of_the_file() {
     assert_eq!(find_table(text, "second"), None);
     assert_eq!(table("4294967295"), Some(u32::MAX));
 }
+
+/// Returns what `check` says of an instance with these lines.
+fn problems(lines: &str) -> Vec<String> {
+    let text = format!(
+        "[instance.web]\ninterface = \"eth0\"\nvirtual_router_id = 1\nmulticast = true\naddresses = [\"10.0.0.30\"]\n{lines}"
+    );
+    match crate::config::load_from("f", text.as_bytes(), crate::config::Format::Toml) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.to_string().lines().map(str::to_owned).collect(),
+    }
+}
+
+#[test]
+fn entry_of_toml_is_told_with_its_word_and_place() {
+    assert_eq!(problems("virtual_routes = [\"default via 10.0.0.1\"]\n[static]\nrules = [\"table 7\"]\n"), [""; 0]);
+    let all = problems(
+        "virtual_routes = [\"default via 10.0.0.1\",\n \"default vai 10.0.0.1\", \"default via\"]\n\
+         virtual_rules = [\"from 10.0.0.0/8 realms 7\"]\n[static]\nroutes = [\"10.0.0.0/8\"]\n\
+         addresses = [\"10.0.0.40/24\"]\n",
+    );
+    let expected = [
+        "f:7:2: error: `virtual_routes`",
+        "f:7:26: error: `virtual_routes`",
+        "f:8:18: error: `virtual_rules`",
+        "f:10:11: error: `routes`",
+        "f:11:14: error: 10.0.0.40",
+    ];
+    assert_eq!(all.len(), expected.len(), "{all:#?}");
+    for (line, start) in all.iter().zip(expected) {
+        assert!(line.starts_with(start), "{line}\n{start}");
+    }
+    for (line, word) in [(0, "vai"), (1, "ends there"), (2, "realms")] {
+        assert!(all[line].contains(word), "{}", all[line]);
+    }
+}

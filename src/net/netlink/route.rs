@@ -119,7 +119,10 @@ impl Leftover {
                     let is_inverted = header.flags.contains(RuleFlags::Invert);
                     (header.family, header.dst_len, header.src_len, header.tos, header.action, is_inverted)
                 };
-                key(found) == key(&wanted) && wanted.attributes.iter().all(|a| found.attributes.contains(a))
+                let is_wanted = |attribute: &RuleAttribute| wanted.attributes.contains(attribute);
+                key(found) == key(&wanted)
+                    && wanted.attributes.iter().all(|attribute| found.attributes.contains(attribute))
+                    && found.attributes.iter().filter(|attribute| is_selector(attribute)).all(is_wanted)
             }
             (Found::Route(_), Entry::Rule(_)) | (Found::Rule(_), Entry::Route(..)) => false,
         }
@@ -174,6 +177,22 @@ pub(super) fn destination(message: &RouteMessage) -> Option<(Prefix, u32)> {
         }
     }
     Some((to, table))
+}
+
+/// Says whether an attribute says which packets fit a rule.
+fn is_selector(attribute: &RuleAttribute) -> bool {
+    matches!(
+        attribute,
+        RuleAttribute::Source(_)
+            | RuleAttribute::Destination(_)
+            | RuleAttribute::Iifname(_)
+            | RuleAttribute::Oifname(_)
+            | RuleAttribute::FwMark(_)
+            | RuleAttribute::IpProtocol(_)
+            | RuleAttribute::SourcePortRange(_)
+            | RuleAttribute::DestinationPortRange(_)
+            | RuleAttribute::UidRange(_)
+    )
 }
 
 fn family_of(family: Family) -> AddressFamily {

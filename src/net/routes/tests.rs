@@ -256,7 +256,9 @@ fn rule_without_a_place_is_asked_for_only_when_it_is_gone() {
     world.routes.next_additions(&world.links, &mut batch);
     batch.drain(..).for_each(|job| world.routes.done(job, Ok(())));
     world.routes.touched(Touch::Rule(Box::new(Leftover::as_told(&rule(8)))));
-    assert!(!world.routes.has_work(), "another rule");
+    assert!(world.routes.is_stale() && !world.routes.has_work(), "perhaps another rule");
+    world.routes.compare(&[Leftover::as_told(&rule(7)), Leftover::as_told(&anywhere)]);
+    assert!(!world.routes.is_stale() && !world.routes.has_work(), "it was another rule");
     world.routes.touched(Touch::Lost);
     let held = [Leftover::as_told(&anywhere)];
     assert!(world.routes.is_stale());
@@ -264,6 +266,7 @@ fn rule_without_a_place_is_asked_for_only_when_it_is_gone() {
     world.routes.next_additions(&world.links, &mut batch);
     assert_eq!(batch.len(), 1, "the one with a place: {batch:?}");
     world.routes.touched(Touch::Rule(Box::new(held[0].clone())));
+    world.routes.compare(&[Leftover::as_told(&rule(7))]);
     world.routes.next_additions(&world.links, &mut batch);
     assert_eq!(batch.len(), 1, "the one without: {batch:?}");
     batch.drain(..).for_each(|job| world.routes.done(job, Ok(())));
