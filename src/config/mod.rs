@@ -5,18 +5,21 @@
 //! bytes of a keepalived.conf -> keepalived (its own grammar)             -> Config
 //! ```
 //! All that is wrong is found in one go and told with file, line and column. Nothing here asks the system for more than
-//! the file: an interface or address that is missing on this host is no mistake of the file.
+//! the file, and for the names of routing tables: an interface or address that is missing on this host is no mistake of
+//! the file.
 
 mod address;
 mod cross;
 mod duration;
 mod error;
+mod fixed;
 pub mod keepalived;
 #[cfg(test)]
 mod option_tests;
 mod placement;
 mod problem;
 mod resolve;
+mod route;
 mod schema;
 mod seats;
 mod sense;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::engine::params::{NodeParams, PeerParams, RouterParams, Transport};
+use crate::engine::params::{Fixed, NodeParams, PeerParams, RouterParams, Transport};
 use crate::wire::field::Priority;
 
 /// A configuration without errors, the same on every node.
@@ -19,6 +19,8 @@ pub struct Config {
     pub daemon: DaemonSettings,
     /// In the order of the file; never empty.
     pub(super) instances: Vec<Instance>,
+    /// What is there whoever is Master.
+    pub fixed: Fixed,
 }
 
 /// What concerns the process and no instance.
@@ -79,7 +81,7 @@ impl Config {
                 Seat::NotListed => {}
             }
         }
-        Ok(NodeParams { routers })
+        Ok(NodeParams { routers, fixed: self.fixed.clone() })
     }
 
     /// Returns the instances that [`Config::for_this_host`] leaves out, because their lists name other nodes only.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::cross;
 use super::duration;
 use super::error::{ConflictError, Doubt, OptionError, ValueError, excerpt};
+use super::fixed;
 use super::placement::{Config, DaemonSettings, Instance};
 use super::problem::Report;
 use super::schema::{self, Items};
@@ -20,6 +21,7 @@ use super::suggest;
 use super::table::Key;
 use super::vips::{self, Vips};
 use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Preempt, RouterParams};
+use crate::engine::route::{Route, Rule};
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -33,13 +35,14 @@ pub(super) fn resolve(file: &schema::File<'_>, report: &mut Report<'_>) -> Optio
         report.error(Place(0), ConflictError::NoInstance);
     }
     let drafts: Vec<_> = file.instances.iter().map(|written| Draft::new(written, report)).collect();
+    let fixed = fixed::fixed(&file.fixed, report);
     cross::check(&drafts, file.daemon.node.here(), report);
     if report.has_errors() {
         return None;
     }
     // Without an error every draft is complete.
     let instances: Vec<_> = drafts.into_iter().filter_map(Draft::finish).collect();
-    (instances.len() == file.instances.len()).then_some(Config { daemon: daemon?, instances })
+    (instances.len() == file.instances.len()).then_some(Config { daemon: daemon?, instances, fixed: fixed? })
 }
 
 fn daemon(written: &schema::Daemon<'_>, report: &mut Report<'_>) -> Option<DaemonSettings> {
@@ -72,6 +75,8 @@ pub(super) struct Draft {
     pub family: Option<Family>,
     pub seats: Seats,
     pub vips: Vips,
+    routes: Option<Vec<Route>>,
+    rules: Option<Vec<Rule>>,
     interval: Option<AdverInterval>,
     preempt: Option<Preempt>,
     checksum: Option<ChecksumPolicy>,
@@ -110,6 +115,8 @@ impl Draft {
             auth: auth(&written.auth, version, report),
             master_down_adverts: master_down_adverts(&written.master_down_adverts, report),
             ignores_link: written.ignore_link.clone().or(false),
+            routes: fixed::routes(&written.routes, report),
+            rules: fixed::rules(&written.rules, report),
             seats,
             vips,
         };
@@ -154,9 +161,11 @@ impl Draft {
     fn finish(self) -> Option<Instance> {
         let first = self.seats.members.first()?;
         let family = self.family?;
+        let interface = self.interface?;
+        let routes = self.routes?.into_iter().map(|route| route.on(&interface)).collect();
         let params = RouterParams {
             name: self.name?,
-            interface: self.interface?,
+            interface,
             vrid: self.vrid?.value,
             version: self.version?,
             family,
@@ -166,6 +175,8 @@ impl Draft {
             transport: self.seats.transport(0, family),
             source: first.address,
             vips: self.vips.list.into_iter().map(|vip| vip.value).collect(),
+            routes,
+            rules: self.rules?,
             checksum: self.checksum?,
             strict: self.strict?,
             auth: self.auth?,

@@ -3,6 +3,9 @@
 //! Knows names and types; refuses unknown names, and knows those that a later version will have. Neither defaults nor
 //! ranges are here. One stop before: `table`; one stop after: `resolve`.
 
+mod moved;
+
+pub(super) use moved::{Address, AddressOptions, Fixed, Scope};
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
@@ -16,6 +19,8 @@ pub(super) struct File<'t> {
     pub daemon: Daemon<'t>,
     /// `[instance.NAME]`, in the order of the file.
     pub instances: Vec<Instance<'t>>,
+    /// `[static]`.
+    pub fixed: Fixed<'t>,
 }
 
 /// `[daemon]` as written.
@@ -42,6 +47,10 @@ pub(super) struct Instance<'t> {
     pub advert_interval: Key<&'t str>,
     /// `addresses`; an unusable entry makes the list [`Key::Wrong`] only when it is no list.
     pub addresses: Key<Items<Address<'t>>>,
+    /// `virtual_routes`.
+    pub routes: Key<Items<Written<&'t str>>>,
+    /// `virtual_rules`.
+    pub rules: Key<Items<Written<&'t str>>>,
     /// `preempt`.
     pub preempt: Key<&'t str>,
     /// `checksum`.
@@ -80,44 +89,6 @@ pub(super) struct Items<T> {
     pub is_complete: bool,
 }
 
-/// An entry of `addresses`: a string, or a table with options.
-pub(super) struct Address<'t> {
-    /// Address with or without a prefix length.
-    pub address: Written<&'t str>,
-    /// `interface`.
-    pub interface: Key<&'t str>,
-    /// `advertise`.
-    pub advertise: Key<bool>,
-    /// `label`.
-    pub label: Key<&'t str>,
-    /// `broadcast`.
-    pub broadcast: Key<&'t str>,
-    /// `scope`.
-    pub scope: Key<Scope<'t>>,
-    /// What few addresses have.
-    pub options: AddressOptions<'t>,
-}
-
-/// What few addresses have.
-pub(super) struct AddressOptions<'t> {
-    /// `peer`.
-    pub peer: Key<&'t str>,
-    /// `preferred_lifetime`.
-    pub preferred_lifetime: Key<&'t str>,
-    /// `dad`.
-    pub dad: Key<bool>,
-    /// `home`.
-    pub home: Key<bool>,
-    /// `mngtmpaddr`.
-    pub mngtmpaddr: Key<bool>,
-    /// `noprefixroute`.
-    pub noprefixroute: Key<bool>,
-    /// `autojoin`.
-    pub autojoin: Key<bool>,
-    /// `no_track`.
-    pub no_track: Key<bool>,
-}
-
 /// `[instance.NAME.auth]` as written.
 #[derive(Clone)]
 pub(super) struct Auth<'t> {
@@ -127,15 +98,6 @@ pub(super) struct Auth<'t> {
     pub ah: Key<&'t str>,
     /// `hmac` is there, which was reported.
     pub has_later: bool,
-}
-
-/// `scope` of an address.
-#[derive(Clone, Copy)]
-pub(super) enum Scope<'t> {
-    /// A word.
-    Word(&'t str),
-    /// A number.
-    Number(i64),
 }
 
 /// `multicast`.
@@ -204,11 +166,21 @@ pub(super) fn file<'t>(document: &'t DeTable<'t>, report: &mut Report<'_>) -> Fi
             _ => wrong_type("instance", "tables with a name, written [instance.NAME]", value, report).unwrap_or(()),
         }
     }
+    let fixed = match fields.value("static") {
+        Some((_, value)) => match value.get_ref() {
+            DeValue::Table(table) => moved::fixed(Fields::new("[static]", place_of(value), table), report),
+            _ => {
+                wrong_type::<()>("static", "a table, written [static]", value, report);
+                Fixed::absent()
+            }
+        },
+        None => Fixed::absent(),
+    };
     fields.later("check", "health checks", report);
     fields.later("group", "groups of instances that move together", report);
     fields.later("hook", "hooks", report);
     fields.finish(KEEPALIVED, report);
-    File { daemon, instances }
+    File { daemon, instances, fixed }
 }
 
 impl Daemon<'_> {
@@ -244,8 +216,10 @@ fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, re
         version: fields.integer("version", "2 or 3", report),
         advert_interval: fields.string("advert_interval", "a string with a unit such as \"1s\"", report),
         addresses: fields.required("addresses", "addresses = [\"10.0.0.30\"]", report, |value, report| {
-            items("addresses", "a list such as [\"10.0.0.30\"]", value, report, address)
+            moved::addresses(value, report)
         }),
+        routes: fields.read("virtual_routes", |value| moved::entries("virtual_routes", value, report)),
+        rules: fields.read("virtual_rules", |value| moved::entries("virtual_rules", value, report)),
         preempt: fields.string("preempt", "\"always\", \"never\" or a delay such as \"after 30s\"", report),
         checksum: fields.string("checksum", "a word such as \"auto\"", report),
         strict: fields.boolean("strict", report),
@@ -272,67 +246,6 @@ fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, re
     instance
 }
 
-fn address<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Address<'t>> {
-    const EXPECTED: &str = "addresses such as \"10.0.0.30/24\", or tables such as { address = \"10.0.0.30\", ... }";
-    let place = place_of(value);
-    match value.get_ref() {
-        DeValue::String(text) => Some(Address {
-            address: Written { value: text, place },
-            interface: Key::Absent,
-            advertise: Key::Absent,
-            label: Key::Absent,
-            broadcast: Key::Absent,
-            scope: Key::Absent,
-            options: AddressOptions::absent(),
-        }),
-        DeValue::Table(table) => {
-            let mut fields = Fields::new("an entry of `addresses`", place, table);
-            let address = fields.required("address", "address = \"10.0.0.30\"", report, |value, report| {
-                string("address", "an address such as \"10.0.0.30/24\"", value, report)
-            });
-            let interface = fields.string("interface", "the name of an interface such as \"eth0\"", report);
-            let advertise = fields.boolean("advertise", report);
-            let label = fields.string("label", "a label such as \"eth0:vip\"", report);
-            let broadcast = fields.string("broadcast", "an IPv4 address such as \"10.0.0.255\"", report);
-            let scope = fields.read("scope", |value| scope(value, report));
-            let options = address_options(&mut fields, report);
-            fields.finish(KEEPALIVED_ADDRESS, report);
-            let address = *address.here()?;
-            Some(Address { address, interface, advertise, label, broadcast, scope, options })
-        }
-        _ => wrong_type("addresses", EXPECTED, value, report),
-    }
-}
-
-impl AddressOptions<'_> {
-    /// Returns what an address without a table says.
-    fn absent() -> Self {
-        Self {
-            peer: Key::Absent,
-            preferred_lifetime: Key::Absent,
-            dad: Key::Absent,
-            home: Key::Absent,
-            mngtmpaddr: Key::Absent,
-            noprefixroute: Key::Absent,
-            autojoin: Key::Absent,
-            no_track: Key::Absent,
-        }
-    }
-}
-
-fn address_options<'t>(fields: &mut Fields<'t>, report: &mut Report<'_>) -> AddressOptions<'t> {
-    AddressOptions {
-        peer: fields.string("peer", "the other end's address such as \"10.0.0.2\"", report),
-        preferred_lifetime: fields.string("preferred_lifetime", "a string with a unit such as \"0s\"", report),
-        dad: fields.boolean("dad", report),
-        home: fields.boolean("home", report),
-        mngtmpaddr: fields.boolean("mngtmpaddr", report),
-        noprefixroute: fields.boolean("noprefixroute", report),
-        autojoin: fields.boolean("autojoin", report),
-        no_track: fields.boolean("no_track", report),
-    }
-}
-
 fn auth<'t>(title: &str, value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Auth<'t>>> {
     let DeValue::Table(table) = value.get_ref() else {
         return wrong_type("auth", "a table, written [instance.NAME.auth]", value, report);
@@ -348,16 +261,6 @@ fn auth<'t>(title: &str, value: &'t Value<'t>, report: &mut Report<'_>) -> Optio
     };
     fields.finish(KEEPALIVED, report);
     Some(Written { value: auth, place })
-}
-
-fn scope<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Scope<'t>>> {
-    const EXPECTED: &str = "\"global\", \"site\", \"link\", \"host\" or a number from 0 to 254";
-    let place = place_of(value);
-    match value.get_ref() {
-        DeValue::String(word) => Some(Written { value: Scope::Word(word), place }),
-        _ => integer("scope", EXPECTED, value, report)
-            .map(|number| Written { value: Scope::Number(number.value), place }),
-    }
 }
 
 fn multicast<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Multicast<'t>>> {
@@ -467,12 +370,4 @@ const KEEPALIVED: &[(&str, &str)] = &[
     ("vrrp_strict", "`strict = true`"),
     ("vrrp_sync_group", "a table [group.NAME], which comes with a later version"),
     ("vrrp_version", "`version`"),
-];
-
-/// Names of keepalived.conf in an address, and what they are here.
-const KEEPALIVED_ADDRESS: &[(&str, &str)] = &[
-    ("brd", "`broadcast`"),
-    ("dev", "`interface`"),
-    ("nodad", "the default; `dad = true` is the opposite"),
-    ("preferred_lft", "`preferred_lifetime = \"0s\"`"),
 ];

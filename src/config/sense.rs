@@ -111,6 +111,11 @@ impl fmt::Display for SeatsError {
 /// Can these addresses move, and be advertised? Each of these makes the instance useless.
 #[derive(Debug, PartialEq, Eq)]
 pub enum VipError {
+    /// An address of no instance and no interface.
+    NoInterface {
+        /// The address.
+        address: IpAddr,
+    },
     /// An address that is there twice.
     Twice {
         /// The address.
@@ -155,6 +160,11 @@ pub enum VipError {
 impl fmt::Display for VipError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoInterface { address } => write!(
+                f,
+                "{address} belongs to no instance, so it needs an interface: \
+                 {{ address = \"{address}\", interface = \"eth0\" }}"
+            ),
             Self::Twice { address, first_line } => {
                 write!(f, "{address} is already in the list, at line {first_line}; take one of them out")
             }

@@ -64,6 +64,23 @@ pub(super) fn resolve(
     Vips { list }
 }
 
+/// Reads the addresses of `[static]`; `None` when something was reported.
+pub(super) fn fixed(written: &Key<Items<Address<'_>>>, report: &mut Report<'_>) -> Option<Vec<Vip>> {
+    let Some(Written { value: Items { items, .. }, .. }) = written.here() else {
+        return matches!(written, Key::Absent).then(Vec::new);
+    };
+    let mut list = Vec::with_capacity(items.len());
+    for entry in items {
+        let Some(value) = vip(entry, None, report) else { continue };
+        if value.interface.is_none() {
+            report.error(entry.address.place, VipError::NoInterface { address: value.address });
+        }
+        list.push(Written { value: Vip { advertise: false, ..value }, place: entry.address.place });
+    }
+    let is_whole = list.len() == items.len() && list.iter().all(|vip| vip.value.interface.is_some());
+    is_whole.then(|| list.into_iter().map(|vip| vip.value).collect())
+}
+
 fn vip(written: &Address<'_>, family: Option<Family>, report: &mut Report<'_>) -> Option<Vip> {
     let place = written.address.place;
     let parsed = address::prefixed(written.address.value);

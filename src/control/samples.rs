@@ -135,6 +135,8 @@ pub fn params(name: &str) -> RouterParams {
         transport: Transport::Unicast { peers: vec![peer] },
         source: None,
         vips: vec![vip(30, None), vip(31, Some("ens6"))],
+        routes: Vec::new(),
+        rules: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         strict: false,
         auth: Auth::None,

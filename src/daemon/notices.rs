@@ -5,9 +5,9 @@
 use super::record::{Level, Record};
 use crate::net::notice::Notice;
 
-/// Writes a notice as a line; `name`: of the instance that it is about.
-pub(super) fn record(notice: &Notice, name: &str) -> Record {
-    let of = format!("VRRP_Instance({name})");
+/// Writes a notice as a line; `name`: of the instance that it is about; `None`: of none.
+pub(super) fn record(notice: &Notice, name: Option<&str>) -> Record {
+    let of = name.map_or_else(|| "static:".to_owned(), |name| format!("VRRP_Instance({name})"));
     match notice {
         Notice::PutBack { address, count, .. } => {
             let text = format!("{of} {address} was removed by another program and put back ({count} times so far)");
@@ -23,6 +23,20 @@ pub(super) fn record(notice: &Notice, name: &str) -> Record {
         }
         Notice::Leftovers { count } => {
             Record::new(Level::Warn, format!("removing {count} addresses that an earlier run left behind"))
+        }
+        Notice::EntryPutBack { entry, count, .. } => {
+            let text = format!("{of} {entry} was removed by another program and put back ({count} times so far)");
+            Record::new(Level::Warn, text)
+        }
+        Notice::EntryRefused { entry, refusal, .. } => {
+            Record::new(Level::Error, format!("{of} cannot add {entry}: {refusal}; trying again"))
+        }
+        Notice::EntryAccepted { entry, .. } => Record::new(Level::Info, format!("{of} {entry} is added at last")),
+        Notice::EntryStuck { entry, refusal } => {
+            Record::new(Level::Error, format!("cannot remove {entry}: {refusal}; trying again"))
+        }
+        Notice::LeftoverEntries { count } => {
+            Record::new(Level::Warn, format!("removing {count} routes and rules that an earlier run left behind"))
         }
         Notice::AnnounceOverflow { count } => {
             Record::new(Level::Warn, format!("{count} announcements dropped: too many were pending"))

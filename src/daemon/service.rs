@@ -27,8 +27,7 @@ use crate::control::server::{Peer, Server};
 use crate::control::status::{self, Identity, TransitionStatus};
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
-use crate::engine::params::NodeParams;
-use crate::engine::params::RouterParams;
+use crate::engine::params::{Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
@@ -38,6 +37,7 @@ use crate::net::service::{NetService, Report, ServiceError, Status, Wish};
 pub(super) struct Service {
     identity: Identity,
     routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+    fixed: Arc<Fixed>,
     log: Log,
     journal: RefCell<Journal>,
     protocol: ProtocolHandle,
@@ -50,11 +50,12 @@ impl Service {
     pub fn new(
         identity: Identity,
         routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+        fixed: Arc<Fixed>,
         log: Log,
         protocol: ProtocolHandle,
     ) -> Self {
         let journal = RefCell::new(Journal::new(log.clone()));
-        Self { identity, routers, log, journal, protocol, states: RefCell::default(), told: RefCell::default() }
+        Self { identity, routers, fixed, log, journal, protocol, states: RefCell::default(), told: RefCell::default() }
     }
 
     /// Serves until the protocol thread has finished and the kernel holds none of our addresses.
@@ -70,9 +71,13 @@ impl Service {
         let reporter = Rc::clone(&self);
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
-        let watch = Watch::of(&NodeParams { routers: self.routers.values().cloned().collect() });
+        let watch =
+            Watch::of(&NodeParams { routers: self.routers.values().cloned().collect(), fixed: (*self.fixed).clone() });
         // The receiver goes away only together with the task, which is watched below.
         let _ = net.send(Wish::Watch(watch)).await;
+        if *self.fixed != Fixed::default() {
+            let _ = net.send(Wish::Fix(Arc::clone(&self.fixed))).await;
+        }
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
         loop {
@@ -87,11 +92,15 @@ impl Service {
             }
         }
         systemd::stopping("removing addresses");
-        let (done, is_done) = oneshot::channel();
         let settled = async {
-            let _ = net.send(Wish::Wanted(Vec::new())).await;
-            let _ = net.send(Wish::Settle(done)).await;
-            let _ = is_done.await;
+            // What is static goes last: the instances may need it until they have nothing left.
+            for wish in [Wish::Wanted(Vec::new()), Wish::Fix(Arc::default())] {
+                let _ = net.send(wish).await;
+                let (done, is_done) = oneshot::channel();
+                let _ = net.send(Wish::Settle(done)).await;
+                // An error means that the service is gone.
+                let _ = is_done.await;
+            }
         };
         if timeout(RELEASE_PATIENCE, settled).await.is_err() {
             tracing::error!("the kernel did not remove all addresses within {RELEASE_PATIENCE:?}");
@@ -179,16 +188,21 @@ impl Service {
 
     fn notice(&self, notice: &Notice) -> Record {
         let router = match notice {
-            Notice::PutBack { router, .. } | Notice::Refused { router, .. } | Notice::Accepted { router, .. } => {
-                self.routers.get(router)
-            }
+            Notice::PutBack { router, .. }
+            | Notice::Refused { router, .. }
+            | Notice::Accepted { router, .. }
+            | Notice::EntryPutBack { router, .. }
+            | Notice::EntryRefused { router, .. }
+            | Notice::EntryAccepted { router, .. } => self.routers.get(router),
             Notice::Stuck { .. }
+            | Notice::EntryStuck { .. }
+            | Notice::LeftoverEntries { .. }
             | Notice::Leftovers { .. }
             | Notice::AnnounceOverflow { .. }
             | Notice::Overrun
             | Notice::Netlink { .. } => None,
         };
-        notices::record(notice, router.map_or("?", |params| &params.name))
+        notices::record(notice, router.map(|params| params.name.as_str()))
     }
 
     fn signal(&self, signal: Signal) {

@@ -100,7 +100,8 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let service = Service::new(identity, routers, log.clone(), protocol);
+    let fixed = std::sync::Arc::new(params.fixed.clone());
+    let service = Service::new(identity, routers, fixed, log.clone(), protocol);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())

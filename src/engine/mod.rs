@@ -11,6 +11,7 @@
 //! | `handover` | how long a resigned Master keeps its addresses |
 //! | `send`, `outbox` | the adverts |
 //! | `peers` | what is known of the other nodes |
+//! | [`route`] | routes and rules that move with the addresses |
 //! | [`params`], [`input`], [`output`], [`snapshot`], [`time`] | the values that go in and out |
 
 mod backup;
@@ -27,6 +28,7 @@ pub mod params;
 mod peers;
 mod receive;
 mod replay;
+pub mod route;
 mod router;
 mod send;
 pub mod snapshot;

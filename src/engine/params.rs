@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::route::{Route, Rule};
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -15,6 +16,19 @@ use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 pub struct NodeParams {
     /// One entry per instance; names are unique.
     pub routers: Vec<Arc<RouterParams>>,
+    /// What is there whoever is Master.
+    pub fixed: Fixed,
+}
+
+/// What is held from the start of the daemon to its end, whatever the state of any router.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Fixed {
+    /// Addresses; each names its interface.
+    pub addresses: Vec<Vip>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// Rules.
+    pub rules: Vec<Rule>,
 }
 
 /// One virtual router as this node sees it.
@@ -42,6 +56,10 @@ pub struct RouterParams {
     pub source: Option<IpAddr>,
     /// Virtual addresses in configured order; the advertised ones travel in that order.
     pub vips: Vec<Vip>,
+    /// Routes that are there while the addresses are, in configured order; added after them and removed before.
+    pub routes: Vec<Route>,
+    /// Rules that are there while the routes are; added after them and removed before.
+    pub rules: Vec<Rule>,
     /// Which checksum of version 3 over IPv4 is sent and believed.
     pub checksum: ChecksumPolicy,
     /// Drop what an RFC lets us drop; see design table in `docs/rfc9568-ledger.md`.

@@ -17,12 +17,15 @@ pub struct Watch {
     pub interfaces: BTreeSet<String>,
     /// Addresses that are never an interface's own, whoever added them.
     pub vips: HashSet<IpAddr>,
+    /// Addresses that are an interface's own although we add them.
+    pub fixed: HashSet<IpAddr>,
 }
 
 impl Watch {
     /// Watches what a configuration names. The addresses of an address owner are its interface's own and stay in.
     pub fn of(params: &NodeParams) -> Self {
-        let mut watch = Self::default();
+        let mut watch =
+            Self { fixed: params.fixed.addresses.iter().map(|vip| vip.address).collect(), ..Self::default() };
         for router in &params.routers {
             watch.interfaces.insert(router.interface.clone());
             for vip in &router.vips {
@@ -85,7 +88,7 @@ impl Links {
         self.dirty = watch.interfaces.clone();
         self.watch = watch;
         for view in self.links.values_mut() {
-            view.sort_out(&self.watch.vips);
+            view.sort_out(&self.watch);
         }
     }
 
@@ -124,7 +127,7 @@ impl Links {
         for address in dump.addresses {
             if let Some(view) = self.links.get_mut(&address.place.interface) {
                 // A dump is in the kernel's order already.
-                if is_vip(&address, &self.watch.vips) {
+                if is_vip(&address, &self.watch) {
                     view.vips.insert((address.place.address, address.place.prefix_len), address);
                 } else {
                     view.own.push(address);
@@ -136,8 +139,12 @@ impl Links {
 
     /// Notes an address that the kernel confirmed to have added for us.
     pub fn added(&mut self, address: Address) {
-        if let Some(view) = self.links.get_mut(&address.place.interface) {
+        let Some(view) = self.links.get_mut(&address.place.interface) else { return };
+        if is_vip(&address, &self.watch) {
             view.vips.insert((address.place.address, address.place.prefix_len), address);
+        } else {
+            view.place_own(address);
+            self.mark_dirty(address.place.interface);
         }
     }
 
@@ -228,7 +235,7 @@ impl Links {
             // Told of before the deletion that we know to have happened.
             return;
         }
-        if is_vip(&address, &self.watch.vips) {
+        if is_vip(&address, &self.watch) {
             view.own.retain(|own| own.place != address.place);
             view.vips.insert((address.place.address, address.place.prefix_len), address);
         } else {
@@ -301,8 +308,8 @@ impl View {
         self.own.insert(at, address);
     }
 
-    /// Moves addresses between own and VIPs after the set of VIPs changed.
-    fn sort_out(&mut self, vips: &HashSet<IpAddr>) {
+    /// Moves addresses between own and VIPs after what is watched changed.
+    fn sort_out(&mut self, vips: &Watch) {
         let (to_vips, own) = std::mem::take(&mut self.own).into_iter().partition(|address| is_vip(address, vips));
         self.own = own;
         let mut to_own: Vec<Address> = self.vips.values().filter(|address| !is_vip(address, vips)).copied().collect();
@@ -319,8 +326,9 @@ impl View {
 }
 
 /// Says whether an address is a VIP and not the interface's own.
-fn is_vip(address: &Address, vips: &HashSet<IpAddr>) -> bool {
-    address.protocol == OUR_PROTOCOL || vips.contains(&address.place.address)
+fn is_vip(address: &Address, watch: &Watch) -> bool {
+    let ip = &address.place.address;
+    watch.vips.contains(ip) || (address.protocol == OUR_PROTOCOL && !watch.fixed.contains(ip))
 }
 
 /// Returns how far an IPv6 address reaches, in the numbers of multicast scopes by which the kernel sorts.

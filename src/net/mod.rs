@@ -6,17 +6,21 @@
 //! | [`netlink`] | service | all that knows netlink: requests, notifications, dumps |
 //! | [`links`] | service | the view of interfaces and addresses; no I/O |
 //! | [`vips`] | service | wanted against held: what to add and delete; no I/O |
+//! | [`routes`] | service | wanted routes and rules; no I/O |
+//! | `fixed` | service | static entries as if of a router that is always Master |
 //! | [`notice`] | service | what is worth a line in the journal |
 //! | [`announce`] | service | gratuitous ARP and neighbour advertisements, paced |
-//! | [`service`] | service | joins the last four into one task |
+//! | [`service`] | service | joins the last six into one task |
 //!
 //! The protocol thread never waits for anything here: it puts [`service::Wish`] values into a channel and takes
 //! [`service::Report`] values out of another.
 
 pub mod announce;
+mod fixed;
 pub mod links;
 pub mod netlink;
 pub mod notice;
+pub mod routes;
 pub mod service;
 pub mod socket;
 pub mod vips;

@@ -49,6 +49,43 @@ pub enum Notice {
         /// How many.
         count: usize,
     },
+    /// A route or rule vanished while it was wanted and was put back; once for each time.
+    EntryPutBack {
+        /// Whose.
+        router: RouterKey,
+        /// `route` or `rule` and the words of `ip`.
+        entry: String,
+        /// How often since the router acquired its addresses, over all of them.
+        count: u32,
+    },
+    /// The kernel refused to add a route or rule; once until it takes it or refuses for another reason.
+    EntryRefused {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        entry: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The kernel took a route or rule that it had refused.
+    EntryAccepted {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        entry: String,
+    },
+    /// The kernel refused to delete a route or rule; tried again.
+    EntryStuck {
+        /// Which.
+        entry: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Routes and rules that an earlier run left behind are being removed.
+    LeftoverEntries {
+        /// How many.
+        count: usize,
+    },
     /// Announcements were dropped because too many were pending.
     AnnounceOverflow {
         /// How many since the last such notice.

@@ -4,6 +4,8 @@
 //! milliseconds at most; between two slices wishes, notifications and announcements get their turn.
 //! One stop before: the protocol thread, through a channel of [`Wish`]. One stop after: a callback with [`Report`].
 
+mod entries;
+
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -15,12 +17,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::announce::{AnnounceCounters, Announcer};
+use super::fixed::{FIXED, as_router};
 use super::links::{Change, Links, Watch};
-use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests};
+use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch};
 use super::notice::Notice;
+use super::routes::{self, Routes};
 use super::vips::{Job, Vips};
 use crate::engine::input::{Interface, RouterKey};
-use crate::engine::params::RouterParams;
+use crate::engine::params::{Fixed, RouterParams};
 
 /// Something to do.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub enum Wish {
     },
     /// Hold the VIPs of exactly these routers: after a full channel lost wishes.
     Wanted(Vec<(RouterKey, Arc<RouterParams>)>),
+    /// Hold these static entries from here on, whatever the routers want; none at the end.
+    Fix(Arc<Fixed>),
     /// Tell the neighbours where these VIPs are; those that are not held are left out.
     Announce {
         /// Whose.
@@ -130,6 +136,9 @@ pub struct NetService<F> {
     on: F,
     links: Links,
     vips: Vips,
+    routes: Routes,
+    /// There while there are routes or rules to follow.
+    follower: Option<RouteMonitor>,
     announcer: Announcer,
     requests: Requests,
     monitor: Monitor,
@@ -144,6 +153,7 @@ pub struct NetService<F> {
     settling: Vec<oneshot::Sender<()>>,
     changes: Vec<Change>,
     batch: Vec<Job>,
+    entries: Vec<routes::Job>,
     results: Vec<Result<(), Refusal>>,
     dropped: u64,
 }
@@ -167,6 +177,8 @@ impl<F: FnMut(Report)> NetService<F> {
             on,
             links: Links::new(),
             vips: Vips::new(),
+            routes: Routes::new(),
+            follower: None,
             announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
             requests: Requests::open().map_err(failed("a netlink socket for requests"))?,
             monitor: Monitor::open().map_err(failed("a netlink socket for notifications"))?,
@@ -179,6 +191,7 @@ impl<F: FnMut(Report)> NetService<F> {
             settling: Vec::new(),
             changes: Vec::new(),
             batch: Vec::new(),
+            entries: Vec::new(),
             results: Vec::new(),
             dropped: 0,
         })
@@ -196,11 +209,14 @@ impl<F: FnMut(Report)> NetService<F> {
             if self.is_stale || self.is_deaf {
                 self.resynchronise().await;
             }
+            if self.routes.is_stale() {
+                self.compare_rules().await;
+            }
             self.work();
             self.tell();
-            if self.vips.has_work() {
+            if self.vips.has_work() || self.routes.has_work() {
                 tokio::task::yield_now().await;
-            } else if self.is_closed && !self.vips.is_deleting() {
+            } else if self.is_closed && !self.is_deleting() {
                 return;
             } else {
                 self.wait().await;
@@ -214,7 +230,8 @@ impl<F: FnMut(Report)> NetService<F> {
         self.hear();
         self.vips.compare(&self.links);
         self.vips.sweep(&self.links);
-        while self.vips.has_work() {
+        self.sweep_routes().await;
+        while self.vips.has_work() || self.routes.has_work() {
             self.work();
         }
         self.tell();
@@ -241,7 +258,7 @@ impl<F: FnMut(Report)> NetService<F> {
     /// Waits for something to do, and takes it in.
     async fn wait(&mut self) {
         let is_pending = self.announcer.is_pending();
-        let is_waiting = self.vips.is_waiting();
+        let is_waiting = self.vips.is_waiting() || self.routes.is_waiting();
         tokio::select! {
             biased;
             wish = self.wishes.recv(), if !self.is_closed => match wish {
@@ -253,13 +270,18 @@ impl<F: FnMut(Report)> NetService<F> {
                 None => self.is_deaf = true,
             },
             _ = self.pace.tick(), if is_pending => self.announcer.tick(),
-            _ = self.retry.tick(), if is_waiting => self.vips.tick(),
+            touch = entries::next_touch(&mut self.follower) => self.touched(touch),
+            _ = self.retry.tick(), if is_waiting => {
+                self.vips.tick();
+                self.routes.tick();
+            }
         }
     }
 
     fn apply(&mut self, event: Event) {
         self.links.apply(event, &mut self.changes);
         for change in self.changes.drain(..) {
+            self.routes.apply(&change);
             match change {
                 Change::Lost => self.is_stale = true,
                 Change::Address(_) | Change::AddressGone(_) => self.vips.apply(&change, &self.links),
@@ -279,8 +301,10 @@ impl<F: FnMut(Report)> NetService<F> {
     fn heed(&mut self, wish: Wish) {
         match wish {
             Wish::Watch(watch) => self.links.watch(watch),
-            Wish::Acquire { router, params } => self.vips.acquire(router, params, &self.links),
-            Wish::Release { router } => self.vips.release(router, &self.links),
+            Wish::Acquire { router, params } => self.acquire(router, params),
+            Wish::Release { router } => self.release(router),
+            Wish::Fix(fixed) if *fixed == Fixed::default() => self.release(FIXED),
+            Wish::Fix(fixed) => self.acquire(FIXED, as_router(&fixed)),
             Wish::Wanted(wanted) => self.want_exactly(wanted),
             Wish::Announce { router, vips } => {
                 let vips = vips.start..vips.end.min(self.vips.len_of(router));
@@ -297,12 +321,12 @@ impl<F: FnMut(Report)> NetService<F> {
 
     fn want_exactly(&mut self, wanted: Vec<(RouterKey, Arc<RouterParams>)>) {
         let keys: std::collections::HashSet<RouterKey> = wanted.iter().map(|(key, _)| *key).collect();
-        let unwanted: Vec<RouterKey> = self.vips.wanting().filter(|key| !keys.contains(key)).collect();
+        let unwanted: Vec<RouterKey> = self.vips.wanting().filter(|key| !keys.contains(key) && *key != FIXED).collect();
         for router in unwanted {
-            self.vips.release(router, &self.links);
+            self.release(router);
         }
         for (router, params) in wanted {
-            self.vips.acquire(router, params, &self.links);
+            self.acquire(router, params);
         }
     }
 
@@ -318,14 +342,22 @@ impl<F: FnMut(Report)> NetService<F> {
     }
 
     /// Does one batch of requests and sends what may be announced.
+    ///
+    /// Rules and routes that go, then addresses that go or come, then routes and rules that come.
     fn work(&mut self) {
-        self.vips.next_batch(&self.links, &mut self.batch);
+        self.batch.clear();
+        if !self.withdraw_entries() {
+            self.vips.next_batch(&self.links, &mut self.batch);
+        }
         if !self.batch.is_empty() {
             let requests: Vec<Request> = self.batch.iter().map(|job| job.request.clone()).collect();
             self.requests.carry_out(&requests, &mut self.results);
             for (job, result) in self.batch.iter().zip(self.results.drain(..)) {
                 self.vips.done(job, result, &mut self.links);
             }
+        }
+        if !self.vips.has_work() {
+            self.add_entries();
         }
         while self.announcer.is_pending() && self.pace.tick().now_or_never().is_some() {
             self.announcer.tick();
@@ -342,9 +374,12 @@ impl<F: FnMut(Report)> NetService<F> {
             (self.on)(Report::Interface(interface));
         }
         for (router, held) in self.vips.take_reports() {
-            (self.on)(Report::Vips { router, held });
+            // No router waits for what is static.
+            if router != FIXED {
+                (self.on)(Report::Vips { router, held });
+            }
         }
-        for notice in self.vips.take_notices() {
+        for notice in self.vips.take_notices().into_iter().chain(self.routes.take_notices()) {
             (self.on)(Report::Notice(notice));
         }
         let dropped = self.announcer.counters().dropped;
@@ -352,7 +387,7 @@ impl<F: FnMut(Report)> NetService<F> {
             (self.on)(Report::Notice(Notice::AnnounceOverflow { count: dropped - self.dropped }));
             self.dropped = dropped;
         }
-        if !self.vips.is_deleting() {
+        if !self.is_deleting() {
             for reply in self.settling.drain(..) {
                 let _ = reply.send(());
             }
@@ -373,6 +408,7 @@ impl<F: FnMut(Report)> NetService<F> {
         }
         self.read_all().await;
         self.vips.compare(&self.links);
+        self.routes.touched(Touch::Lost);
     }
 
     /// Replaces the view by a dump, however long that takes.

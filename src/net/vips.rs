@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 pub use state::Job;
-use state::{Phase, Retry, Router, State, as_held, forget_wish, interface_of, is_good, new_address, wait};
+use state::{Phase, Retry, Router, State, as_held, deletion, forget_wish, interface_of, is_good, new_address, wait};
 
 use super::links::{Change, Links};
 use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};
@@ -174,7 +174,7 @@ impl Vips {
         while batch.len() < BATCH {
             let Some(place) = self.deletes.pop_front() else { break };
             if self.doomed.contains_key(&place) {
-                batch.push(Job { vip: None, request: Request::Delete(place) });
+                batch.push(Job { vip: None, request: deletion(place, links) });
             }
         }
         if !batch.is_empty() {
@@ -205,11 +205,12 @@ impl Vips {
             }
             (Request::Add(_), Some(vip), Err(refusal)) => self.refuse(vip, refusal),
             (Request::Add(_), None, Err(_)) => {}
-            (Request::Delete(place), _, Ok(())) => {
+            (Request::Delete(place) | Request::DeletePeer(place, _), _, Ok(())) => {
                 links.deleted(*place);
                 self.doomed.remove(place);
             }
-            (Request::Delete(place), _, Err(refusal)) => {
+            (Request::AddEntry(_) | Request::DeleteEntry(_) | Request::Forget(_), _, _) => {}
+            (Request::Delete(place) | Request::DeletePeer(place, _), _, Err(refusal)) => {
                 let Some(refusals) = self.doomed.get_mut(place) else { return };
                 *refusals += 1;
                 let due = self.tick + wait(*refusals);
@@ -330,12 +331,16 @@ impl Vips {
 
     /// A held VIP is gone and we did not delete it.
     fn vanished(&mut self, vip: VipId, links: &Links) {
-        let Some(state) = self.state(vip) else { return };
+        let Some(router) = self.routers.get_mut(&vip.0) else { return };
+        let is_untracked = router.params.vips.get(usize::from(vip.1)).is_some_and(|vip| vip.options.is_untracked);
+        let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
         if !matches!(state.phase, Phase::Held | Phase::Taken) {
             return;
         }
         let link = state.place.and_then(|place| links.link(place.interface));
-        if link.is_none_or(|link| state.place.is_some_and(|place| place.address.is_ipv6()) && !link.is_up) {
+        if is_untracked
+            || link.is_none_or(|link| state.place.is_some_and(|place| place.address.is_ipv6()) && !link.is_up)
+        {
             state.phase = Phase::Blocked;
         } else {
             self.make_pending(vip, Phase::Lost);

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use vrrpd::config::keepalived::{HookEvent, RouteKind, TrackKind};
+use vrrpd::config::keepalived::{HookEvent, TrackKind};
 use vrrpd::engine::params::{RouterParams, Transport, Vip};
 
 use crate::reader::{assert_converts, document, kinds, load, refused, routers};
@@ -187,10 +187,10 @@ const ROWS: &[Row] = &[
     ("strict_mode", "strict_mode off\npreempt_delay 5", PREEMPT, "After(5s)", &[]),
     ("strict_mode", "strict_mode perhaps", PREEMPT, "Always", &["contradiction", "value"]),
     ("track_interface", "track_interface {\neth1\neth0\n}", PRIORITY, "100", &["not-run", "contradiction"]),
-    ("virtual_routes", "virtual_routes {\n10.8.0.0/16 via 10.0.0.254\n}", PRIORITY, "100", &["routes"]),
-    ("virtual_routes", "virtual_routes {\n10.8.0.0/33 via 10.0.0.254\n}", PRIORITY, "100", &["routes", "bad-entry"]),
-    ("virtual_rules", "virtual_rules {\nfrom 10.8.0.0/16 table 9\n}", PRIORITY, "100", &["routes"]),
-    ("virtual_rules", "virtual_rules {\nform 10.8.0.0/16\n}", PRIORITY, "100", &["routes", "bad-entry"]),
+    ("virtual_routes", "virtual_routes {\n10.8.0.0/16 via 10.0.0.254\n}", PRIORITY, "100", &[]),
+    ("virtual_routes", "virtual_routes {\n10.8.0.0/33 via 10.0.0.254\n}", PRIORITY, "100", &["bad-entry"]),
+    ("virtual_rules", "virtual_rules {\nfrom 10.8.0.0/16 table 9\n}", PRIORITY, "100", &[]),
+    ("virtual_rules", "virtual_rules {\nform 10.8.0.0/16\n}", PRIORITY, "100", &["bad-entry"]),
     ("notify", "notify \"/usr/local/bin/n a\"", PRIORITY, "100", &["not-run"]),
     ("notify", "notfy /usr/local/bin/n", PRIORITY, "100", &["unknown-keyword"]),
     ("lvs_sync_daemon_interface", "lvs_sync_daemon_inteface eth0", PRIORITY, "100", &["unknown-keyword"]),
@@ -562,16 +562,47 @@ fn routes_and_rules_are_typed() {
          default gw 10.0.0.253\nblackhole 10.7.0.0/24\n10.6.0.0/16 via inet6 fe80::1 mtu 1400 onlink no_track\n10.5.0.1 oif eth3\n}\n\
          virtual_rules {\nfrom 10.0.0.0/8 to 10.9.0.0/16 table 100 preference 50\niif eth2 lookup main fwmark 0x1\n}\n",
     ));
-    let parts = &document(&loaded).instances[0];
-    let route = &parts.routes[0];
-    assert_eq!(route.to.map(|to| (to.address.to_string(), to.len)), Some(("10.8.0.0".to_owned(), 16)));
-    assert_eq!((route.via[0].to_string(), route.interface.as_deref()), ("10.0.0.254".to_owned(), Some("eth1")));
-    assert_eq!((route.table.as_deref(), route.metric, route.scope.as_deref()), (Some("7"), Some(20), Some("link")));
-    assert_eq!((parts.routes[1].to, parts.routes[2].kind), (None, RouteKind::Blackhole));
-    assert!(parts.routes[3].is_onlink && parts.routes[3].is_untracked && parts.routes[3].via[0].is_ipv6());
-    assert_eq!((parts.routes.len(), parts.routes[4].interface.as_deref()), (5, Some("eth3")));
-    assert_eq!((parts.rules[0].preference, parts.rules[0].table.as_deref()), (Some(50), Some("100")));
-    assert_eq!((parts.rules[1].incoming.as_deref(), parts.rules[1].options.len()), (Some("eth2"), 1));
-    let warning = loaded.warnings[0].to_string();
-    assert!(warning.contains("5 entries of `virtual_routes` are not applied"), "{warning}");
+    let router = &routers(&loaded.config)[0];
+    let routes: Vec<String> = router.routes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        routes,
+        [
+            "10.8.0.0/16 via 10.0.0.254 dev eth1 src 10.0.0.1 table 7 metric 20 scope 253",
+            "inet default via 10.0.0.253",
+            "blackhole 10.7.0.0/24",
+            "10.6.0.0/16 via fe80::1 dev eth0 onlink mtu 1400 no_track",
+            "10.5.0.1/32 dev eth3",
+        ]
+    );
+    let rules: Vec<String> = router.rules.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        rules,
+        [
+            "inet from 10.0.0.0/8 to 10.9.0.0/16 preference 50 table 100",
+            "inet fwmark 0x1/0xffffffff iif eth2 table 254",
+        ]
+    );
+    assert_converts("routes and rules", &loaded);
+}
+
+#[test]
+fn static_entries_belong_to_no_instance() {
+    let loaded = load(&format!(
+        "static_ipaddress {{\n10.8.0.1/24 dev eth1\n10.8.0.2/24\n10.8.0.1/24 dev eth1\n}}\n\
+         static_routes {{\n10.9.0.0/16 via 10.8.0.254\n10.7.0.0/16\n10.6.0.0/16 encap mpls 7 via 10.8.0.254\n}}\n\
+         static_rules {{\nfrom 10.9.0.0/16 table 100 realms 7\n}}\n{}",
+        INSTANCE.replace("LINE", "")
+    ));
+    let fixed = &loaded.config.fixed;
+    let addresses: Vec<_> =
+        fixed.addresses.iter().map(|vip| (vip.address.to_string(), vip.interface.clone())).collect();
+    let on = |address: &str, interface: &str| (address.to_owned(), Some(interface.to_owned()));
+    assert_eq!(addresses, [on("10.8.0.1", "eth1"), on("10.8.0.2", "eth0")]);
+    assert_eq!(fixed.routes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.9.0.0/16 via 10.8.0.254"]);
+    assert_eq!(fixed.rules.iter().map(ToString::to_string).collect::<Vec<_>>(), ["inet from 10.9.0.0/16 table 100"]);
+    let all = loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for part in ["eth0, carries this address", "\"10.7.0.0/16\" cannot be read", "`encap`", "`realms`"] {
+        assert!(all.contains(part), "{part}\n{all}");
+    }
+    assert_converts("static entries", &loaded);
 }

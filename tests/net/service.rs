@@ -51,6 +51,8 @@ pub fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
         },
         source: None,
         vips,
+        routes: Vec::new(),
+        rules: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         strict: false,
         auth: Auth::None,
@@ -81,7 +83,7 @@ impl Service {
         service
     }
 
-    fn begin(first: Vec<Wish>) -> Self {
+    pub fn begin(first: Vec<Wish>) -> Self {
         let (wishes, receiver) = mpsc::channel(1024);
         for wish in first {
             wishes.try_send(wish).unwrap();
@@ -143,7 +145,7 @@ impl Service {
 }
 
 pub fn watch_for(params: &Arc<RouterParams>) -> Wish {
-    Wish::Watch(Watch::of(&NodeParams { routers: vec![Arc::clone(params)] }))
+    Wish::Watch(Watch::of(&NodeParams { routers: vec![Arc::clone(params)], ..NodeParams::default() }))
 }
 
 /// Adds an address as an earlier run of the daemon would have left it.

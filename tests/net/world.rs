@@ -7,8 +7,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
-use rtnetlink::{Handle, LinkUnspec, LinkVeth};
+use rtnetlink::packet_route::route::RouteMessage;
+use rtnetlink::packet_route::rule::{RuleAttribute, RuleMessage};
+use rtnetlink::{Handle, IpVersion, LinkUnspec, LinkVeth};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Set in the environment of a test that runs itself again.
@@ -171,6 +174,34 @@ impl Kernel {
         self.0.address().get().set_link_index_filter(index).execute().try_collect().await.unwrap()
     }
 
+    /// Returns the routes and then the rules that carry a mark, in the kernel's order.
+    pub async fn entries(&self, mark: u8) -> Entries {
+        use futures_util::TryStreamExt;
+        let mut entries = Entries::default();
+        for (family, version) in [(AddressFamily::Inet, IpVersion::V4), (AddressFamily::Inet6, IpVersion::V6)] {
+            let mut question = RouteMessage::default();
+            question.header.address_family = family;
+            let routes: Vec<RouteMessage> = self.0.route().get(question).execute().try_collect().await.unwrap();
+            entries.routes.extend(routes.into_iter().filter(|route| u8::from(route.header.protocol) == mark));
+            let rules: Vec<RuleMessage> = self.0.rule().get(version).execute().try_collect().await.unwrap();
+            let is_marked = |rule: &RuleMessage| rule.attributes.contains(&RuleAttribute::Protocol(mark.into()));
+            entries.rules.extend(rules.into_iter().filter(is_marked));
+        }
+        entries
+    }
+
+    pub async fn delete_route(&self, route: RouteMessage) {
+        self.0.route().del(route).execute().await.unwrap();
+    }
+
+    pub async fn delete_rule(&self, rule: RuleMessage) {
+        self.0.rule().del(rule).execute().await.unwrap();
+    }
+
+    pub async fn add_route(&self, route: RouteMessage) {
+        self.0.route().add(route).replace().execute().await.unwrap();
+    }
+
     /// Says whether the kernel has an address on an interface.
     pub async fn has(&self, name: &str, address: &str) -> bool {
         let address: IpAddr = address.parse().unwrap();
@@ -185,6 +216,13 @@ fn local(message: &rtnetlink::packet_route::address::AddressMessage) -> Option<I
         AddressAttribute::Address(address) if address.is_ipv6() => Some(*address),
         _ => None,
     })
+}
+
+/// Routes and rules of the kernel.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    pub routes: Vec<RouteMessage>,
+    pub rules: Vec<RuleMessage>,
 }
 
 /// Two namespaces; `va` in the first and `vb` in the second are one cable.

@@ -67,7 +67,10 @@ impl Bench {
 
     pub fn with_routers(routers: Vec<RouterParams>) -> Self {
         let routers = routers.into_iter().map(Arc::new).collect();
-        Self { node: Node::new(&NodeParams { routers }), now: Instant::from_nanos(100_000_000_000) }
+        Self {
+            node: Node::new(&NodeParams { routers, ..NodeParams::default() }),
+            now: Instant::from_nanos(100_000_000_000),
+        }
     }
 
     /// A node that has begun to take part.
@@ -271,6 +274,8 @@ pub fn v3() -> RouterParams {
         transport: Transport::Multicast { group: ip("224.0.0.18") },
         source: None,
         vips: vec![vip("192.0.2.110")],
+        routes: Vec::new(),
+        rules: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         strict: false,
         auth: Auth::None,

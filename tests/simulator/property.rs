@@ -77,7 +77,10 @@ impl<'a> Trial<'a> {
     fn new(mut bytes: Bytes<'a>) -> Self {
         let shape = bytes.byte();
         let routers = 1 + usize::from(shape & 1);
-        let params = NodeParams { routers: (0..routers).map(|_| Arc::new(router(&mut bytes))).collect() };
+        let params = NodeParams {
+            routers: (0..routers).map(|_| Arc::new(router(&mut bytes))).collect(),
+            ..NodeParams::default()
+        };
         let interval = |router: &Arc<RouterParams>| router.advertisement_interval.as_duration();
         let watches = params.routers.iter().map(|router| Watch::new(interval(router))).collect();
         let node = Node::new(&params);
@@ -326,6 +329,8 @@ fn router(bytes: &mut Bytes<'_>) -> RouterParams {
         },
         source: None,
         vips: (0..3).map(|number| vip(family, number)).collect(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         strict: shape & 0xc0 == 0xc0,
         auth: match (version, mode >> 6) {

@@ -87,6 +87,8 @@ impl RouterSpec {
             transport,
             source: None,
             vips: (0..self.vips).map(|number| vip(self.family, index, number)).collect(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             checksum: ChecksumPolicy::Auto,
             strict: false,
             auth: Auth::None,
@@ -100,7 +102,7 @@ impl RouterSpec {
 /// Returns the configuration of one host.
 pub fn node_params(specs: &[RouterSpec], host: usize, hosts: usize) -> NodeParams {
     let router = |(index, spec): (usize, &RouterSpec)| Arc::new(spec.params(index, host, hosts));
-    NodeParams { routers: specs.iter().enumerate().map(router).collect() }
+    NodeParams { routers: specs.iter().enumerate().map(router).collect(), ..NodeParams::default() }
 }
 
 /// Returns a host's own address: the higher the index, the higher the address.

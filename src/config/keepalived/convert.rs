@@ -11,8 +11,9 @@ use super::expand::Comment;
 use crate::config::Config;
 use crate::config::resolve::group_of;
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Fixed, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
 };
+use crate::wire::field::Family;
 
 /// Returns the configuration as TOML. `document`: what the same file said beside it.
 pub fn convert(config: &Config, document: &Document) -> String {
@@ -23,6 +24,7 @@ pub fn convert(config: &Config, document: &Document) -> String {
     if let Some(node) = &config.daemon.node {
         let _ = write!(text, "{}[daemon]\nnode = {}\n", gap(&text), quoted(node));
     }
+    fixed(&config.fixed, &mut text);
     for (instance, parts) in config.instances.iter().zip(&document.instances) {
         text.push_str(gap(&text));
         // Comments of an included file are not here, so the lines are those of the file that was named.
@@ -148,9 +150,36 @@ fn keys(params: &RouterParams) -> Vec<Key> {
         push(&["dont_track_primary"], "ignore_link = true".to_owned());
     }
     announce(&params.announce, &mut push);
-    let addresses = params.vips.iter().map(|vip| address(vip, params)).collect();
+    let addresses = params.vips.iter().map(|vip| address(vip, Some(params.family))).collect();
     push(&["virtual_ipaddress", "virtual_ipaddress_excluded"], list("addresses", addresses));
+    if !params.routes.is_empty() {
+        push(&["virtual_routes"], list("virtual_routes", params.routes.iter().map(entry).collect()));
+    }
+    if !params.rules.is_empty() {
+        push(&["virtual_rules"], list("virtual_rules", params.rules.iter().map(entry).collect()));
+    }
     keys
+}
+
+/// Writes what is there whoever is Master.
+fn fixed(fixed: &Fixed, text: &mut String) {
+    if *fixed == Fixed::default() {
+        return;
+    }
+    let _ = writeln!(text, "{}[static]", gap(text));
+    let addresses: Vec<String> = fixed.addresses.iter().map(|vip| address(vip, None)).collect();
+    let routes = fixed.routes.iter().map(entry).collect();
+    let rules = fixed.rules.iter().map(entry).collect();
+    for (key, items) in [("addresses", addresses), ("routes", routes), ("rules", rules)] {
+        if !items.is_empty() {
+            let _ = writeln!(text, "{}", list(key, items));
+        }
+    }
+}
+
+/// Writes a route or a rule.
+fn entry(entry: &impl ToString) -> String {
+    quoted(&entry.to_string())
 }
 
 fn announce(schedule: &AnnounceSchedule, push: &mut impl FnMut(&'static [&'static str], String)) {
@@ -172,10 +201,11 @@ fn peer(peer: &PeerParams) -> String {
     table_or_text(&peer.address.to_string(), &fields)
 }
 
-fn address(vip: &Vip, params: &RouterParams) -> String {
+/// `family`: of the instance; `None`: of no instance, where nothing is advertised.
+fn address(vip: &Vip, family: Option<Family>) -> String {
     let mut fields = Vec::new();
     fields.extend(vip.interface.as_ref().map(|interface| format!("interface = {}", quoted(interface))));
-    if !vip.advertise && crate::wire::field::Family::of(&vip.address) == params.family {
+    if !vip.advertise && Some(Family::of(&vip.address)) == family {
         fields.push("advertise = false".to_owned());
     }
     fields.extend(vip.label.as_ref().map(|label| format!("label = {}", quoted(label))));

@@ -1,15 +1,13 @@
 //! What a keepalived.conf says, as typed values: the parts that a [`Config`](crate::config::Config) has no room for.
 //!
-//! Checks, hooks, groups and routes are kept whole, so that the machinery that runs them finds them here. One stop
+//! Checks, hooks and groups are kept whole, so that the machinery that runs them finds them here. One stop
 //! before: the readers of the blocks; one stop after: `convert`, and whoever runs checks and hooks.
 
 use std::time::Duration;
 
 use super::expand::Comment;
 use super::report::Spot;
-use super::route::{Route, Rule};
 use super::value::Weight;
-use crate::engine::params::Vip;
 
 /// Everything beside the instances' parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -26,12 +24,6 @@ pub struct Document {
     pub groups: Vec<SyncGroup>,
     /// What belongs to single instances, in their order.
     pub instances: Vec<InstanceParts>,
-    /// `static_ipaddress`.
-    pub static_addresses: Vec<Vip>,
-    /// `static_routes`.
-    pub static_routes: Vec<Route>,
-    /// `static_rules`.
-    pub static_rules: Vec<Rule>,
     /// Who runs scripts that name no user.
     pub script_user: Option<User>,
     /// `enable_script_security`.
@@ -55,10 +47,6 @@ pub struct InstanceParts {
     pub tracks: Vec<Track>,
     /// What is called when its state changes.
     pub hooks: Vec<Hook>,
-    /// `virtual_routes`.
-    pub routes: Vec<Route>,
-    /// `virtual_rules`.
-    pub rules: Vec<Rule>,
     /// Its keywords with their lines, for `convert` to put comments where they were.
     pub(super) keywords: Vec<(String, u32)>,
     /// Line of its `}`.

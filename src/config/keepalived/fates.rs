@@ -54,7 +54,7 @@ const DUMPS: Fate = Fate::Left("there are no dump files; `vrrpd status --json` a
 /// Keywords of the top level.
 pub(super) const ROOT: &[(&[&str], Fate)] = &[
     (&["virtual_server", "virtual_server_group", "SSL", "net_namespace_ipvs", "namespace_with_ipsets"], LVS),
-    (&["track_group"], Fate::Left("static entries are not watched, so their loss takes no instance to FAULT")),
+    (&["track_group"], Fate::Left("static entries are put back, and their loss takes no instance to FAULT")),
     (&["garp_group"], GARP_PACE),
     (&["linkbeat_interfaces", "linkbeat_use_polling"], Fate::Left("the link state comes from the kernel's notices")),
     (

@@ -43,9 +43,11 @@ pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Opt
     }
     trackers(draft, priority, report);
     let source = source(draft, family, &transport, report);
+    let interface = interface?;
+    let routes = draft.routes.iter().map(|route| route.clone().on(&interface)).collect();
     Some(RouterParams {
         name: draft.name.clone(),
-        interface: interface?,
+        interface,
         vrid: draft.vrid.as_ref()?.value,
         version,
         family,
@@ -56,6 +58,8 @@ pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Opt
         transport: transport?,
         source,
         vips,
+        routes,
+        rules: draft.rules.clone(),
         strict: false,
         auth: auth(draft, version, is_strict, report),
         announce: announce(&draft.garp),

@@ -17,6 +17,7 @@ use super::tree::Node;
 use super::value::{self, is_interface, no_more_words, number, seconds, switch, unfit, value_spot};
 use super::vip::{self, Entry};
 use crate::engine::params::ChecksumPolicy;
+use crate::engine::route::{Route, Rule};
 use crate::wire::field::{Family, Priority, Version, Vrid};
 
 /// One instance as it is written.
@@ -48,6 +49,10 @@ pub(super) struct Draft {
     pub vips: Vec<At<Entry>>,
     /// `virtual_ipaddress_excluded`.
     pub excluded: Vec<At<Entry>>,
+    /// `virtual_routes`.
+    pub routes: Vec<Route>,
+    /// `virtual_rules`.
+    pub rules: Vec<Rule>,
     /// `unicast_peer`, when it is there.
     pub peers: Option<At<Vec<At<Peer>>>>,
     /// `unicast_src_ip` or `mcast_src_ip`.
@@ -244,13 +249,9 @@ impl Draft {
                 self.peers = Some(peers);
             }
             "virtual_routes" => {
-                self.parts.routes.extend(node.body.iter().filter_map(|entry| route::route(entry, report)));
-                not_applied("virtual_routes", node, report);
+                self.routes.extend(node.body.iter().filter_map(|entry| route::route(entry, report)));
             }
-            "virtual_rules" => {
-                self.parts.rules.extend(node.body.iter().filter_map(|entry| route::rule(entry, report)));
-                not_applied("virtual_rules", node, report);
-            }
+            "virtual_rules" => self.rules.extend(node.body.iter().filter_map(|entry| route::rule(entry, report))),
             "authentication" => self.authentication(node, report),
             "auth_hmac" => report.refuse(node.spot, Refusal::Hmac),
             _ => return false,
@@ -334,11 +335,5 @@ impl Draft {
             _ => return false,
         }
         true
-    }
-}
-
-fn not_applied(list: &'static str, node: &Node, report: &mut Report) {
-    if !node.body.is_empty() {
-        report.remark(node.spot, Remark::Routes { list, count: node.body.len() });
     }
 }

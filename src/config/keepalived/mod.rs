@@ -40,14 +40,13 @@ pub use document::{
 pub use expand::Comment;
 pub use remark::{Refusal, Remark};
 pub use report::Spot;
-pub use route::{Prefix, Route, RouteKind, Rule};
 pub use value::Weight;
 
 use super::address::is_link_local;
 use super::cross::is_told_apart;
 use super::placement::{Config, DaemonSettings, Instance};
 use super::{Loaded, Problems};
-use crate::engine::params::RouterParams;
+use crate::engine::params::{Fixed, RouterParams, Vip};
 use expand::{Expander, Host};
 use global::{Global, START};
 use instance::Draft;
@@ -95,6 +94,7 @@ fn read_on(host: &Host, name: &str, directory: &Path, bytes: &[u8]) -> Result<Lo
 struct Reader {
     document: Document,
     global: Global,
+    fixed: Fixed,
     drafts: Vec<Draft>,
     groups: Vec<(SyncGroup, Spot)>,
     defined: Vec<Defined>,
@@ -111,6 +111,7 @@ impl Reader {
         Self {
             document: Document::default(),
             global: Global::default(),
+            fixed: Fixed::default(),
             drafts: Vec::new(),
             groups: Vec::new(),
             defined: Vec::new(),
@@ -135,17 +136,20 @@ impl Reader {
                 }
             }
             "static_ipaddress" => {
-                let entries = node.body.iter().filter_map(|entry| vip::read(entry, report));
-                document.static_addresses.extend(entries.map(|entry| entry.value.vip));
-                not_applied("static_ipaddress", node, report);
+                let default = self.global.interface.as_deref().filter(|name| value::is_interface(name));
+                for entry in &node.body {
+                    let Some(vip) = vip::read_fixed(entry, default, report) else { continue };
+                    let is_same = |other: &Vip| (other.address, &other.interface) == (vip.address, &vip.interface);
+                    if !self.fixed.addresses.iter().any(is_same) {
+                        self.fixed.addresses.push(vip);
+                    }
+                }
             }
             "static_routes" => {
-                document.static_routes.extend(node.body.iter().filter_map(|entry| route::route(entry, report)));
-                not_applied("static_routes", node, report);
+                self.fixed.routes.extend(node.body.iter().filter_map(|entry| route::fixed_route(entry, report)));
             }
             "static_rules" => {
-                document.static_rules.extend(node.body.iter().filter_map(|entry| route::rule(entry, report)));
-                not_applied("static_rules", node, report);
+                self.fixed.rules.extend(node.body.iter().filter_map(|entry| route::rule(entry, report)));
             }
             _ => fates::tell(node, fates::ROOT, report),
         }
@@ -244,7 +248,7 @@ impl Reader {
             control_group: None,
         };
         let instances = routers.into_iter().map(|(params, _)| Instance { params, nodes: Vec::new() }).collect();
-        Some(Config { daemon, instances })
+        Some(Config { daemon, instances, fixed: std::mem::take(&mut self.fixed) })
     }
 
     fn check_groups(&mut self, report: &mut Report) {
@@ -326,10 +330,4 @@ fn definition_kind(keyword: &str) -> Option<TrackKind> {
 fn twice(node: &Node, line: u32, report: &mut Report) {
     let name = node.word(0).map(|word| remark::excerpt(&word.value)).unwrap_or_default();
     report.remark(node.spot, Remark::Twice { what: format!("{} {name}", node.keyword), line });
-}
-
-fn not_applied(list: &'static str, node: &Node, report: &mut Report) {
-    if !node.body.is_empty() {
-        report.remark(node.spot, Remark::Routes { list, count: node.body.len() });
-    }
 }

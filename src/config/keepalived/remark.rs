@@ -288,13 +288,6 @@ pub enum Remark {
         /// The keyword.
         keyword: String,
     },
-    /// Routes or rules, which nobody applies.
-    Routes {
-        /// `virtual_routes` or another list.
-        list: &'static str,
-        /// How many entries.
-        count: usize,
-    },
 }
 
 impl fmt::Display for Remark {
@@ -323,8 +316,7 @@ impl fmt::Display for Remark {
             | Self::Undefined { .. }
             | Self::Unused { .. }
             | Self::Renamed { .. }
-            | Self::TooLate { .. }
-            | Self::Routes { .. } => self.fmt_keyword(f),
+            | Self::TooLate { .. } => self.fmt_keyword(f),
             Self::ShellSyntax { .. }
             | Self::LongPassword
             | Self::BareAddress { .. }
@@ -414,11 +406,6 @@ impl Remark {
                 "`{keyword}` does not hold for the instances in front of it, as in Keepalived; \
                  move global_defs to the beginning"
             ),
-            Self::Routes { list, count } => write!(
-                f,
-                "{count} entries of `{list}` are not applied by this version: nobody adds these; \
-                 set them up outside, or keep Keepalived where they are needed"
-            ),
             _ => Ok(()),
         }
     }
@@ -484,7 +471,6 @@ impl Remark {
             Self::Contradiction { .. } => "contradiction",
             Self::Renamed { .. } => "renamed",
             Self::TooLate { .. } => "too-late",
-            Self::Routes { .. } => "routes",
         }
     }
 }

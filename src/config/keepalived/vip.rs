@@ -69,6 +69,17 @@ pub(super) fn read(node: &Node, report: &mut Report) -> Option<At<Entry>> {
     Some(At { value: Entry { vip, is_bare: len.is_none() }, spot: first.spot })
 }
 
+/// Reads an entry of `static_ipaddress`, which belongs to no instance; `None` when it was reported.
+pub(super) fn read_fixed(node: &Node, default_interface: Option<&str>, report: &mut Report) -> Option<Vip> {
+    let mut vip = read(node, report)?.value.vip;
+    if vip.interface.is_none() {
+        let text = "no `dev`: default_interface, else eth0, carries this address; write `dev`";
+        report.remark(node.spot, Remark::Contradiction { text });
+        vip.interface = Some(default_interface.unwrap_or("eth0").to_owned());
+    }
+    Some(vip)
+}
+
 /// Returns an address without options.
 fn plain(address: IpAddr, prefix_len: u8) -> Vip {
     Vip {
@@ -105,7 +116,9 @@ fn flag(option: &str, vip: &mut Vip) -> Flag {
             return Flag::NotApplied("it is put back when somebody else removes it, as every address is");
         }
         "use_vmac" => return Flag::NotApplied("no virtual MAC: the address keeps the interface's own"),
-        "track_group" => return Flag::NotApplied("static entries are not watched"),
+        "track_group" => {
+            return Flag::NotApplied("static entries are put back, and their loss takes no instance to FAULT");
+        }
         _ => return Flag::Unknown,
     }
     Flag::Taken

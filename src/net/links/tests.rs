@@ -16,6 +16,7 @@ fn address(interface: u32, text: &str) -> Address {
         is_secondary: false,
         is_usable: true,
         is_permanent: true,
+        peer: None,
     }
 }
 
@@ -28,6 +29,7 @@ fn watching(names: &[&str], vips: &[&str]) -> Links {
     links.watch(Watch {
         interfaces: names.iter().map(|name| (*name).to_owned()).collect(),
         vips: vips.iter().map(|vip| vip.parse().unwrap()).collect(),
+        fixed: HashSet::new(),
     });
     links
 }
@@ -163,6 +165,6 @@ fn new_watch_sorts_known_addresses_again() {
     apply(&mut links, Event::Link(link(2, "eth0")));
     apply(&mut links, Event::Address(address(2, "10.0.0.1/24")));
     assert_eq!(told(&mut links), one("eth0", Some(2), true, &[]));
-    links.watch(Watch { interfaces: ["eth0".to_owned()].into(), vips: HashSet::new() });
+    links.watch(Watch { interfaces: ["eth0".to_owned()].into(), ..Watch::default() });
     assert_eq!(told(&mut links), one("eth0", Some(2), true, &["10.0.0.1"]));
 }

@@ -1,18 +1,20 @@
-//! Reads all interfaces and addresses of the kernel.
+//! Reads all interfaces and addresses of the kernel, and our routes and rules.
 
 use std::fmt;
 use std::io;
 
 use futures_util::StreamExt;
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::route::{RouteMessage, RouteProtocol};
+use netlink_packet_route::rule::RuleMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, new_connection_with_strict_check};
 use tokio::task::JoinHandle;
 
 use super::message::event;
-use super::{Address, Event, Link, Refusal};
+use super::{Address, Event, Leftover, Link, OUR_PROTOCOL, Refusal};
 
 /// Header flag: something changed while the dump was made.
 const NLM_F_DUMP_INTR: u16 = 0x10;
@@ -81,7 +83,43 @@ impl Dumper {
         Ok(dump)
     }
 
+    /// Reads the routes and rules that carry our mark.
+    ///
+    /// What the kernel has no support for counts as empty. **Errors:** the socket is gone: open another.
+    pub async fn leftovers(&mut self) -> Result<Vec<Leftover>, DumpError> {
+        let mut leftovers = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut routes = RouteMessage::default();
+            routes.header.address_family = family;
+            // The kernel leaves the others out; there may be very many.
+            routes.header.protocol = RouteProtocol::Other(OUR_PROTOCOL);
+            let mut rules = RuleMessage::default();
+            rules.header.family = family;
+            for question in [RouteNetlinkMessage::GetRule(rules), RouteNetlinkMessage::GetRoute(routes)] {
+                match self.ask(question, leftover).await {
+                    Ok(found) => leftovers.extend(found),
+                    Err(DumpError::Refused(_)) => {}
+                    Err(DumpError::Closed) => return Err(DumpError::Closed),
+                }
+            }
+        }
+        Ok(leftovers)
+    }
+
     async fn list(&mut self, question: RouteNetlinkMessage) -> Result<Vec<Event>, DumpError> {
+        self.ask(question, |payload| match event(payload) {
+            Some(Event::Lost) => Line::Lost,
+            Some(event) => Line::Wanted(event),
+            None => Line::Other,
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &mut self,
+        question: RouteNetlinkMessage,
+        read: impl Fn(NetlinkPayload<RouteNetlinkMessage>) -> Line<T>,
+    ) -> Result<Vec<T>, DumpError> {
         let mut events = Vec::new();
         for _ in 0..ATTEMPTS {
             events.clear();
@@ -95,10 +133,10 @@ impl Dumper {
                     let errno = refused.raw_code().saturating_abs();
                     return Err(DumpError::Refused(Refusal { errno, text: None }));
                 }
-                match event(answer.payload) {
-                    Some(Event::Lost) => is_whole = false,
-                    Some(event) => events.push(event),
-                    None => {}
+                match read(answer.payload) {
+                    Line::Lost => is_whole = false,
+                    Line::Wanted(found) => events.push(found),
+                    Line::Other => {}
                 }
             }
             if self.reader.is_finished() {
@@ -109,6 +147,21 @@ impl Dumper {
             }
         }
         Ok(events)
+    }
+}
+
+/// What a line of a dump is.
+enum Line<T> {
+    Wanted(T),
+    Other,
+    Lost,
+}
+
+fn leftover(payload: NetlinkPayload<RouteNetlinkMessage>) -> Line<Leftover> {
+    match payload {
+        NetlinkPayload::InnerMessage(message) => Leftover::of(message).map_or(Line::Other, Line::Wanted),
+        NetlinkPayload::Overrun(_) => Line::Lost,
+        _ => Line::Other,
     }
 }
 

@@ -9,6 +9,8 @@ use netlink_packet_route::address::{
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use crate::engine::params::VipOptions;
+
 use super::{Address, Event, Link, NewAddress, OUR_PROTOCOL, Place, Refusal, Request};
 
 /// Message type of an acknowledgement or error.
@@ -17,7 +19,7 @@ const NLMSG_ERROR: u16 = 2;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 /// Attribute of an error: the kernel's words.
 const NLMSGERR_ATTR_MSG: u16 = 1;
-/// Seconds that never end.
+/// A lifetime without end.
 const FOREVER: u32 = u32::MAX;
 /// Length of a message header.
 const HEADER: usize = 16;
@@ -93,6 +95,10 @@ pub(super) fn address(message: &AddressMessage) -> Option<Address> {
         is_secondary: flags.contains(AddressFlags::Secondary),
         is_usable: !flags.intersects(unusable) || flags.contains(AddressFlags::Optimistic),
         is_permanent: flags.contains(AddressFlags::Permanent),
+        peer: match (local, peer) {
+            (Some(IpAddr::V4(local)), Some(IpAddr::V4(peer))) => Some(peer).filter(|peer| *peer != local),
+            _ => None,
+        },
     })
 }
 
@@ -100,7 +106,11 @@ pub(super) fn address(message: &AddressMessage) -> Option<Address> {
 pub(super) fn emit(request: &Request, sequence: u32, datagram: &mut Vec<u8>) {
     let (message, flags) = match request {
         Request::Add(new) => (RouteNetlinkMessage::NewAddress(new_address(new)), NLM_F_CREATE | NLM_F_REPLACE),
-        Request::Delete(place) => (RouteNetlinkMessage::DelAddress(bare(place)), 0),
+        Request::Delete(place) => (RouteNetlinkMessage::DelAddress(bare(place, place.address)), 0),
+        Request::DeletePeer(place, peer) => (RouteNetlinkMessage::DelAddress(bare(place, IpAddr::V4(*peer))), 0),
+        Request::AddEntry(entry) => entry.addition(),
+        Request::DeleteEntry(entry) => (entry.deletion(), 0),
+        Request::Forget(leftover) => (leftover.deletion(), 0),
     };
     let mut message = NetlinkMessage::from(message);
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
@@ -115,12 +125,12 @@ pub(super) fn emit(request: &Request, sequence: u32, datagram: &mut Vec<u8>) {
 
 /// Makes the message that adds an address.
 fn new_address(new: &NewAddress) -> AddressMessage {
-    let mut message = bare(&new.place);
+    let options = &new.options;
+    let mut message = bare(&new.place, options.peer.unwrap_or(new.place.address));
     message.header.scope = AddressScope::from(new.scope);
-    let flags = flags(new);
-    // The header has room for the low byte alone, and the kernel wants the attribute when there are more.
-    message.header.flags = AddressHeaderFlags::from_bits_retain(flags.bits().to_le_bytes()[0]);
-    if flags.bits() > u32::from(u8::MAX) {
+    let flags = flags(options, new.place.address.is_ipv6());
+    message.header.flags = AddressHeaderFlags::from_bits_retain(u8::try_from(flags.bits() & 0xff).unwrap_or_default());
+    if flags.bits() > 0xff {
         message.attributes.push(AddressAttribute::Flags(flags));
     }
     if let Some(broadcast) = new.broadcast {
@@ -129,10 +139,10 @@ fn new_address(new: &NewAddress) -> AddressMessage {
     if let Some(label) = &new.label {
         message.attributes.push(AddressAttribute::Label(label.clone()));
     }
-    if new.lifetime.is_some() || new.options.preferred_lifetime.is_some() {
+    if new.lifetime.is_some() || options.preferred_lifetime.is_some() {
         let mut lifetime = CacheInfo::default();
         lifetime.ifa_valid = new.lifetime.unwrap_or(FOREVER);
-        lifetime.ifa_preferred = new.options.preferred_lifetime.unwrap_or(FOREVER).min(lifetime.ifa_valid);
+        lifetime.ifa_preferred = options.preferred_lifetime.unwrap_or(FOREVER).min(lifetime.ifa_valid);
         message.attributes.push(AddressAttribute::CacheInfo(lifetime));
     }
     message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(OUR_PROTOCOL)));
@@ -140,13 +150,12 @@ fn new_address(new: &NewAddress) -> AddressMessage {
 }
 
 /// Returns the flags of an address to add.
-fn flags(new: &NewAddress) -> AddressFlags {
-    let options = &new.options;
+fn flags(options: &VipOptions, is_v6: bool) -> AddressFlags {
     let mut flags = AddressFlags::empty();
-    // With detection the address is tentative, and dead to its clients, for more than a second.
-    flags.set(AddressFlags::Nodad, new.place.address.is_ipv6() && !options.detects_duplicates);
-    flags.set(AddressFlags::Homeaddress, options.is_home);
-    flags.set(AddressFlags::Managetempaddr, options.manages_temporary);
+    // Without it the address would be tentative, and dead to its clients, for more than a second.
+    flags.set(AddressFlags::Nodad, is_v6 && !options.detects_duplicates);
+    flags.set(AddressFlags::Homeaddress, is_v6 && options.is_home);
+    flags.set(AddressFlags::Managetempaddr, is_v6 && options.manages_temporary);
     flags.set(AddressFlags::Noprefixroute, options.has_no_route);
     flags.set(AddressFlags::Mcautojoin, options.joins_group);
     flags
@@ -154,8 +163,9 @@ fn flags(new: &NewAddress) -> AddressFlags {
 
 /// Makes a message that names an address.
 ///
-/// Both attributes always: a deletion with the local address alone ignores the prefix length.
-fn bare(place: &Place) -> AddressMessage {
+/// Both attributes always: a deletion with the local address alone ignores the prefix length. `peer`: the other end of a
+/// point-to-point link, else the address itself.
+fn bare(place: &Place, peer: IpAddr) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = match place.address {
         IpAddr::V4(_) => AddressFamily::Inet,
@@ -163,7 +173,7 @@ fn bare(place: &Place) -> AddressMessage {
     };
     message.header.prefix_len = place.prefix_len;
     message.header.index = place.interface;
-    message.attributes = vec![AddressAttribute::Local(place.address), AddressAttribute::Address(place.address)];
+    message.attributes = vec![AddressAttribute::Local(place.address), AddressAttribute::Address(peer)];
     message
 }
 
@@ -295,7 +305,7 @@ mod tests {
 
     #[test]
     fn deletion_names_local_and_address_so_that_the_prefix_counts() {
-        let message = bare(&place("10.0.0.30", 32));
+        let message = bare(&place("10.0.0.30", 32), "10.0.0.30".parse().unwrap());
         let address = "10.0.0.30".parse().unwrap();
         assert_eq!(message.attributes, [AddressAttribute::Local(address), AddressAttribute::Address(address)]);
         assert_eq!(message.header.prefix_len, 32);

@@ -4,17 +4,20 @@
 //! |---|---|
 //! | [`requests`] | adds and deletes addresses, many per system call |
 //! | [`monitor`] | hears of changes, on a socket of its own |
+//! | [`follow`] | hears of routes and rules of ours that are taken away |
 //! | [`dump`] | reads everything, at start and after lost notifications |
-//! | `message` | attributes to values and back |
+//! | `message`, `route` | attributes to values and back |
 //!
 //! Requests have a socket of their own without `rtnetlink`: the kernel answers within the system call that asks, so a
 //! batch is one send and a few receives, where a request through a connection task costs two task switches each.
 //! Notifications and dumps, which do wait, go through `rtnetlink`.
 
 pub mod dump;
+pub mod follow;
 mod message;
 pub mod monitor;
 pub mod requests;
+mod route;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,10 +25,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::engine::params::VipOptions;
 
 pub use dump::{Dump, DumpError, Dumper};
+pub use follow::{RouteMonitor, Touch};
 pub use monitor::Monitor;
 pub use requests::Requests;
+pub use route::{Entry, Leftover};
 
-/// The number by which our addresses are recognised (`IFA_PROTO`, kernel 5.18); that of VRRP in IP.
+/// The number by which our addresses (`IFA_PROTO`, kernel 5.18), routes and rules are recognised; that of VRRP in IP.
 pub const OUR_PROTOCOL: u8 = 112;
 
 /// An address at an interface: what the kernel tells addresses apart by.
@@ -54,6 +59,8 @@ pub struct Address {
     pub is_usable: bool,
     /// Has no end of life.
     pub is_permanent: bool,
+    /// IPv4: the other end of a point-to-point link.
+    pub peer: Option<Ipv4Addr>,
 }
 
 /// An interface as the kernel shows it.
@@ -96,9 +103,17 @@ pub enum Request {
     Add(NewAddress),
     /// Delete the address; one that does not exist counts as deleted.
     Delete(Place),
+    /// Delete the IPv4 address with this other end.
+    DeletePeer(Place, Ipv4Addr),
+    /// Add the route or rule; refused with `EEXIST` when it is there.
+    AddEntry(Entry),
+    /// Delete the route or rule; one that does not exist counts as deleted.
+    DeleteEntry(Entry),
+    /// Delete what an earlier run left.
+    Forget(Box<Leftover>),
 }
 
-/// An address to add. It is marked as ours, and without duplicate address detection unless its options ask for it.
+/// An address to add. It is marked as ours.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewAddress {
     /// Where.
@@ -111,7 +126,7 @@ pub struct NewAddress {
     pub scope: u8,
     /// Whole seconds until the kernel removes it by itself, at least 1; `None`: never.
     pub lifetime: Option<u32>,
-    /// What few addresses have; the peer and what concerns us alone are not for the kernel.
+    /// What few addresses have.
     pub options: VipOptions,
 }
 

@@ -114,7 +114,26 @@ fn settle(request: &Request, result: Result<(), Refusal>) -> Result<(), Refusal>
         {
             Ok(())
         }
-        (Request::Add(_) | Request::Delete(_), result) => result,
+        (Request::DeletePeer(..), Err(refused))
+            if matches!(Errno::from_raw(refused.errno), Errno::EADDRNOTAVAIL | Errno::ENODEV) =>
+        {
+            Ok(())
+        }
+        // A route is missed in other words than a rule.
+        (Request::DeleteEntry(_) | Request::Forget(_), Err(refused))
+            if matches!(Errno::from_raw(refused.errno), Errno::ESRCH | Errno::ENOENT | Errno::ENODEV) =>
+        {
+            Ok(())
+        }
+        (
+            Request::Add(_)
+            | Request::Delete(_)
+            | Request::DeletePeer(..)
+            | Request::AddEntry(_)
+            | Request::DeleteEntry(_)
+            | Request::Forget(_),
+            result,
+        ) => result,
     }
 }
 

@@ -1,12 +1,14 @@
 //! The state of wanted VIPs, and small answers about them.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::VipId;
 use crate::engine::input::RouterKey;
 use crate::engine::params::{RouterParams, Scope, Vip};
+use crate::net::links::Links;
 use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
 use crate::net::notice::Notice;
 
@@ -61,7 +63,7 @@ pub(super) struct State {
 pub(super) enum Phase {
     /// Not looked at yet.
     Fresh,
-    /// Its interface is missing, or (IPv6) down.
+    /// Its interface is missing or (IPv6) down, or its removal is left alone.
     Blocked,
     /// To be added.
     Pending,
@@ -122,9 +124,9 @@ pub(super) fn interface_of<'a>(vip: &'a Vip, params: &'a RouterParams) -> &'a st
 }
 
 /// Says whether an address needs nothing done to serve as a VIP: an owner's is good as it is, any other must be marked
-/// as ours and have no end of life.
+/// as ours, have no end of life and be free of the suspicion to be somebody else's too.
 pub(super) fn is_good(address: &Address, is_owner: bool) -> bool {
-    is_owner || (address.is_permanent && address.protocol == OUR_PROTOCOL)
+    is_owner || (address.is_permanent && address.is_usable && address.protocol == OUR_PROTOCOL)
 }
 
 /// Withdraws one wish for a place.
@@ -160,6 +162,14 @@ pub(super) fn new_address(vip: &Vip, place: Place) -> NewAddress {
     }
 }
 
+/// Makes the request that deletes what is at a place.
+pub(super) fn deletion(place: Place, links: &Links) -> Request {
+    match links.address(&place).and_then(|address| address.peer) {
+        Some(peer) => Request::DeletePeer(place, peer),
+        None => Request::Delete(place),
+    }
+}
+
 /// Returns what the kernel holds after it took a request.
 pub(super) fn as_held(new: &NewAddress) -> Address {
     Address {
@@ -167,7 +177,11 @@ pub(super) fn as_held(new: &NewAddress) -> Address {
         protocol: OUR_PROTOCOL,
         scope: new.scope,
         is_secondary: false,
-        is_usable: true,
+        is_usable: !new.options.detects_duplicates,
         is_permanent: new.lifetime.is_none(),
+        peer: new.options.peer.and_then(|peer| match peer {
+            IpAddr::V4(peer) => Some(peer),
+            IpAddr::V6(_) => None,
+        }),
     }
 }

@@ -40,6 +40,8 @@ fn params(vips: &[&str]) -> Arc<RouterParams> {
         },
         source: None,
         vips: vips.iter().map(vip).collect(),
+        routes: Vec::new(),
+        rules: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         strict: false,
         auth: Auth::None,
@@ -63,7 +65,15 @@ fn place(text: &str) -> Place {
 }
 
 fn foreign(text: &str) -> Address {
-    Address { place: place(text), protocol: 0, scope: 0, is_secondary: false, is_usable: true, is_permanent: true }
+    Address {
+        place: place(text),
+        protocol: 0,
+        scope: 0,
+        is_secondary: false,
+        is_usable: true,
+        is_permanent: true,
+        peer: None,
+    }
 }
 
 /// Wanted VIPs, the view, and what was asked of the kernel.
@@ -107,7 +117,8 @@ impl World {
             for job in &batch {
                 self.asked.push(match &job.request {
                     Request::Add(new) => format!("+{}", new.place.address),
-                    Request::Delete(place) => format!("-{}", place.address),
+                    Request::Delete(place) | Request::DeletePeer(place, _) => format!("-{}", place.address),
+                    other => panic!("{other:?}"),
                 });
                 let result = match self.refuse {
                     Some(errno) => Err(Refusal { errno, text: None }),
