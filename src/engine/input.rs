@@ -78,4 +78,6 @@ pub struct Interface {
     pub is_up: bool,
     /// Its addresses in the kernel's order, tentative ones and our own VIPs left out.
     pub addresses: Vec<IpAddr>,
+    /// Configured source addresses that other interfaces of this host have (a loopback, say), ascending.
+    pub elsewhere: Vec<IpAddr>,
 }

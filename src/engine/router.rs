@@ -13,7 +13,7 @@ use super::input::{Interface, RouterKey};
 use super::mute::Mute;
 use super::outbox::Outbox;
 use super::output::{EventKind, Output, Reason, StateName, Transition};
-use super::params::RouterParams;
+use super::params::{RouterParams, Transport};
 use super::peers::Peers;
 use super::receive::Heard;
 use super::replay::Replay;
@@ -365,7 +365,7 @@ impl VirtualRouter {
 
 /// Finds out whether a router can use an interface, and with which source address.
 ///
-/// A configured source must be there; else the first IPv4 address, or for IPv6 the link-local one, or a global one when
+/// A configured source must be there, for unicast it may be on another interface of this host; else the first IPv4 address, or for IPv6 the link-local one, or a global one when
 /// the peers are reached by global addresses. RFC 9568 sections 5.1.1.1, 5.1.2.1.
 pub(super) fn locate(params: &RouterParams, interface: &Interface) -> Result<Local, Reason> {
     let index = interface.index.ok_or(Reason::InterfaceMissing)?;
@@ -380,7 +380,11 @@ pub(super) fn locate(params: &RouterParams, interface: &Interface) -> Result<Loc
             params.family == crate::wire::field::Family::V6 && is_link_local(address) == wants_link_local
         }
     };
-    let source = interface.addresses.iter().find(fits).ok_or(Reason::NoAddress)?;
+    let elsewhere = interface.elsewhere.iter().filter(|source| {
+        // Adverts to a group are of the link they are sent on.
+        params.source == Some(**source) && matches!(params.transport, Transport::Unicast { .. })
+    });
+    let source = interface.addresses.iter().find(fits).or_else(|| elsewhere.min()).ok_or(Reason::NoAddress)?;
     Ok(Local { interface: index, source: *source })
 }
 

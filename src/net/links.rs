@@ -19,6 +19,8 @@ pub struct Watch {
     pub vips: HashSet<IpAddr>,
     /// Addresses that are an interface's own although we add them.
     pub fixed: HashSet<IpAddr>,
+    /// Configured source addresses, wherever they are.
+    pub sources: HashSet<IpAddr>,
 }
 
 impl Watch {
@@ -28,6 +30,7 @@ impl Watch {
             Self { fixed: params.fixed.addresses.iter().map(|vip| vip.address).collect(), ..Self::default() };
         for router in &params.routers {
             watch.interfaces.insert(router.interface.clone());
+            watch.sources.extend(router.source);
             for vip in &router.vips {
                 watch.interfaces.extend(vip.interface.clone());
                 if !router.is_owner() {
@@ -144,7 +147,7 @@ impl Links {
             view.vips.insert((address.place.address, address.place.prefix_len), address);
         } else {
             view.place_own(address);
-            self.mark_dirty(address.place.interface);
+            self.mark_dirty(&address.place);
         }
     }
 
@@ -179,7 +182,18 @@ impl Links {
             addresses: view.map_or_else(Vec::new, |view| {
                 view.own.iter().filter(|address| address.is_usable).map(|address| address.place.address).collect()
             }),
+            elsewhere: self.sources_elsewhere(name),
         }
+    }
+
+    /// Returns the configured sources that interfaces of other names have.
+    fn sources_elsewhere(&self, name: &str) -> Vec<IpAddr> {
+        let others = self.links.values().filter(|view| view.link.name != name).flat_map(|view| &view.own);
+        let is_source = |address: &&Address| address.is_usable && self.watch.sources.contains(&address.place.address);
+        let mut sources: Vec<IpAddr> = others.filter(is_source).map(|address| address.place.address).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
     }
 
     /// Returns the interface that has a name.
@@ -241,7 +255,7 @@ impl Links {
         } else {
             view.vips.remove(&(address.place.address, address.place.prefix_len));
             view.place_own(address);
-            self.mark_dirty(address.place.interface);
+            self.mark_dirty(&address.place);
         }
         changes.push(Change::Address(address));
     }
@@ -254,12 +268,16 @@ impl Links {
         }
         let Some(at) = view.own.iter().position(|address| address.place == *place) else { return false };
         view.own.remove(at);
-        self.mark_dirty(place.interface);
+        self.mark_dirty(place);
         true
     }
 
-    fn mark_dirty(&mut self, index: u32) {
-        if let Some(view) = self.links.get(&index)
+    fn mark_dirty(&mut self, place: &Place) {
+        if self.watch.sources.contains(&place.address) {
+            self.dirty.extend(self.watch.interfaces.iter().cloned());
+            return;
+        }
+        if let Some(view) = self.links.get(&place.interface)
             && self.watch.interfaces.contains(&view.link.name)
         {
             self.dirty.insert(view.link.name.clone());

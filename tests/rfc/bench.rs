@@ -314,7 +314,7 @@ pub fn unicast(params: RouterParams) -> RouterParams {
 /// The interface that every router of the bench uses.
 pub fn interface() -> Interface {
     let addresses = ["192.0.2.11", "2001:db8:1::11", "fe80::11"].map(ip).to_vec();
-    Interface { name: "eth0".into(), index: Some(INDEX), is_up: true, addresses }
+    Interface { name: "eth0".into(), index: Some(INDEX), is_up: true, addresses, elsewhere: Vec::new() }
 }
 
 pub fn vip(address: &str) -> Vip {

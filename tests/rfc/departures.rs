@@ -187,6 +187,18 @@ fn candidate_that_is_served_late_does_not_drop_its_addresses_to_take_them_again(
 }
 
 #[test]
+fn unicast_source_may_be_on_another_interface_of_the_host() {
+    let source = ip("10.255.0.1");
+    for (transport, found) in [(unicast(v3()).transport, Some(source)), (v3().transport, None)] {
+        let mut bench = Bench::new(RouterParams { source: Some(source), transport, ..v3() });
+        bench.interface(Interface { elsewhere: vec![ip("10.254.0.1"), source], ..interface() });
+        bench.start();
+        let seen = untimed(bench.run(ms(4000)));
+        assert_eq!(adverts(&seen).first().map(|sent| sent.source), found, "a group is of one link");
+    }
+}
+
+#[test]
 fn peer_that_was_never_heard_counts_with_its_configured_priority() {
     let mut params = unicast(v3());
     let Transport::Unicast { peers } = &mut params.transport else { panic!("unicast") };

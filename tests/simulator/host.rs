@@ -227,6 +227,7 @@ impl Host {
             index: Some(self.index),
             is_up: self.is_link_up,
             addresses: if self.has_addresses { addresses.to_vec() } else { Vec::new() },
+            elsewhere: Vec::new(),
         }
     }
 

@@ -286,6 +286,7 @@ fn interface(shape: u8) -> Interface {
         index: (shape & 0x1c != 0).then_some(2 + u32::from(shape >> 7)),
         is_up: shape & 0x60 != 0,
         addresses: own.into_iter().skip(usize::from(shape & 0x0e == 0x0e)).collect(),
+        elsewhere: Vec::new(),
     }
 }
 

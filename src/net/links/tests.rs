@@ -29,7 +29,7 @@ fn watching(names: &[&str], vips: &[&str]) -> Links {
     links.watch(Watch {
         interfaces: names.iter().map(|name| (*name).to_owned()).collect(),
         vips: vips.iter().map(|vip| vip.parse().unwrap()).collect(),
-        fixed: HashSet::new(),
+        ..Watch::default()
     });
     links
 }
@@ -167,4 +167,21 @@ fn new_watch_sorts_known_addresses_again() {
     assert_eq!(told(&mut links), one("eth0", Some(2), true, &[]));
     links.watch(Watch { interfaces: ["eth0".to_owned()].into(), ..Watch::default() });
     assert_eq!(told(&mut links), one("eth0", Some(2), true, &["10.0.0.1"]));
+}
+
+#[test]
+fn configured_source_is_found_on_another_interface_and_followed() {
+    let mut links = watching(&["eth0"], &[]);
+    let source: IpAddr = "10.255.0.1".parse().unwrap();
+    links.watch.sources.insert(source);
+    apply(&mut links, Event::Link(link(1, "lo")));
+    apply(&mut links, Event::Link(link(2, "eth0")));
+    apply(&mut links, Event::Address(address(2, "10.0.0.1/24")));
+    apply(&mut links, Event::Address(address(1, "127.0.0.1/8")));
+    links.changed();
+    apply(&mut links, Event::Address(address(1, "10.255.0.1/32")));
+    let elsewhere = |links: &mut Links| links.changed().into_iter().map(|i| (i.name, i.elsewhere)).collect::<Vec<_>>();
+    assert_eq!(elsewhere(&mut links), [("eth0".to_owned(), vec![source])]);
+    apply(&mut links, Event::AddressGone(address(1, "10.255.0.1/32").place));
+    assert_eq!(elsewhere(&mut links), [("eth0".to_owned(), vec![])]);
 }
