@@ -15,6 +15,7 @@ use crate::daemon::{self, logging};
 use crate::demo;
 
 mod check;
+mod convert;
 mod manual;
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
@@ -91,6 +92,14 @@ pub enum Command {
         after_long_help = CHECK_EXAMPLES
     )]
     Check(CheckArgs),
+    /// Write a keepalived.conf as TOML.
+    #[command(
+        long_about = "Write a keepalived.conf as TOML.\n\n\
+                      The TOML goes to standard output and loads to equal parameters; comments are kept. What is \
+                      dropped or understood differently goes to standard error, a line each, as with check.",
+        after_long_help = CONVERT_EXAMPLES
+    )]
+    Convert(ConvertArgs),
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
@@ -162,6 +171,17 @@ pub struct CheckArgs {
     /// lines on standard error]
     #[arg(long)]
     pub json: bool,
+    /// Take warnings for errors.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Arguments of `vrrpd convert`.
+#[derive(Args, Debug)]
+pub struct ConvertArgs {
+    /// The keepalived.conf, - for standard input
+    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub path: PathBuf,
 }
 
 /// Arguments of `vrrpd status`.
@@ -226,6 +246,7 @@ fn dispatch(command: Command) -> ExitCode {
     match command {
         Command::Run(args) => daemon::run(&args.into()),
         Command::Check(args) => check::run(&args).into(),
+        Command::Convert(args) => convert::run(&args).into(),
         Command::Status(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
@@ -269,10 +290,19 @@ Examples:
   vrrpd check conf/*.toml            Several files
   ./make-config | vrrpd check -      Standard input
   vrrpd check --json new.toml        For programs
+  vrrpd check --strict pair.conf     What of a keepalived.conf is not as before
 
 Exit codes:
-  0 usable (warnings are no errors), 64 wrong command line,
+  0 usable (warnings are no errors without --strict), 64 wrong command line,
   78 an error in a file, or a file that cannot be read
+";
+
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  vrrpd convert /etc/keepalived/keepalived.conf > /etc/vrrpd/vrrpd.toml
+
+Exit codes:
+  0 written, 64 wrong command line, 78 the file cannot be used
 ";
 
 const STATUS_EXAMPLES: &str = "\

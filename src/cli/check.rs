@@ -17,7 +17,7 @@ pub fn run(args: &CheckArgs) -> Exit {
     let format = args.format.map(Format::from);
     let problems: Vec<Problem> = paths.iter().flat_map(|path| check(path, format)).collect();
     let printed = if args.json { print_json(&problems) } else { print_lines(&problems) };
-    if problems.iter().any(|problem| problem.severity() == Severity::Error) {
+    if problems.iter().any(|problem| args.strict || problem.severity() == Severity::Error) {
         return Exit::Config;
     }
     // A reader that went away has seen enough; any other failure has lost warnings.
@@ -40,7 +40,8 @@ fn check(path: &Path, format: Option<Format>) -> Vec<Problem> {
     }
 }
 
-fn print_lines(problems: &[Problem]) -> io::Result<()> {
+/// Prints a line each on standard error.
+pub(super) fn print_lines(problems: &[Problem]) -> io::Result<()> {
     let mut lines = String::new();
     for problem in problems {
         lines.push_str(&problem.to_string());

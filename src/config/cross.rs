@@ -11,6 +11,7 @@ use super::problem::Report;
 use super::resolve::Draft;
 use super::source::{Place, Written};
 use super::suggest;
+use crate::engine::params::Transport;
 
 /// Reports addresses, identifiers and node names that contradict each other between instances.
 ///
@@ -26,17 +27,18 @@ pub(super) fn check(drafts: &[Draft], node: Option<&Written<&str>>, report: &mut
 
 /// Two instances must differ in interface, family or identifier: an advert says no more.
 fn check_routers(drafts: &[Draft], report: &mut Report<'_>) {
-    let mut seen = BTreeMap::new();
+    let mut seen: BTreeMap<_, Vec<(&Draft, Place)>> = BTreeMap::new();
     for draft in drafts {
         let (Some(interface), Some(family), Some(vrid)) = (&draft.interface, draft.family, draft.vrid) else {
             continue;
         };
-        match seen.get(&(interface, family, vrid.value)) {
-            None => {
-                seen.insert((interface, family, vrid.value), (shown(draft), vrid.place));
-            }
-            Some((instance, first)) => {
-                let (instance, line) = (instance.clone(), report.line(*first));
+        let others = seen.entry((interface, family, vrid.value)).or_default();
+        let transport = draft.seats.transport(0, family);
+        let same = others.iter().find(|(other, _)| !is_told_apart(&other.seats.transport(0, family), &transport));
+        match same {
+            None => others.push((draft, vrid.place)),
+            Some((other, first)) => {
+                let (instance, line) = (shown(other), report.line(*first));
                 let interface = interface.clone();
                 report.error(
                     vrid.place,
@@ -44,6 +46,19 @@ fn check_routers(drafts: &[Draft], report: &mut Report<'_>) {
                 );
             }
         }
+    }
+}
+
+/// Says whether adverts of two routers of one identifier on one interface can be told apart: by unicast or multicast,
+/// or by who sends them.
+pub(super) fn is_told_apart(one: &Transport, other: &Transport) -> bool {
+    match (one, other) {
+        (Transport::Unicast { peers: one }, Transport::Unicast { peers: other }) => {
+            one.iter().all(|peer| other.iter().all(|another| another.address != peer.address))
+        }
+        (Transport::Multicast { .. }, Transport::Multicast { .. }) => false,
+        (Transport::Unicast { .. }, Transport::Multicast { .. })
+        | (Transport::Multicast { .. }, Transport::Unicast { .. }) => true,
     }
 }
 

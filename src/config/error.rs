@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::duration::DurationError;
+pub use super::keepalived::{Refusal, Remark};
 pub use super::sense::{ConflictError, Doubt, OptionError, SeatsError, VipError};
 use super::source::ReadError;
 
@@ -15,8 +16,8 @@ use super::source::ReadError;
 pub enum ConfigError {
     /// The file is no text.
     Read(ReadError),
-    /// The file is keepalived.conf.
-    KeepalivedFormat,
+    /// What a keepalived.conf says cannot be run.
+    Keepalived(Refusal),
     /// The text is not TOML.
     Syntax(String),
     /// A key or table is misplaced or unknown.
@@ -42,10 +43,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(error) => error.fmt(f),
-            Self::KeepalivedFormat => f.write_str(
-                "this version reads TOML only, keepalived.conf comes with a later one; \
-                 write the instance as TOML, or say --format toml if that is what the file holds",
-            ),
+            Self::Keepalived(refusal) => refusal.fmt(f),
             Self::Syntax(text) => write!(f, "not TOML: {text}"),
             Self::Key(error) => error.fmt(f),
             Self::Value(error) => error.fmt(f),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! source (text) -> schema (written names) -> resolve (defaults, ranges) -> Config -> for_this_host -> NodeParams
+//! bytes of a keepalived.conf -> keepalived (its own grammar)             -> Config
 //! ```
 //! All that is wrong is found in one go and told with file, line and column. Nothing here asks the system for more than
 //! the file: an interface or address that is missing on this host is no mistake of the file.
@@ -10,6 +11,9 @@ mod address;
 mod cross;
 mod duration;
 mod error;
+pub mod keepalived;
+#[cfg(test)]
+mod option_tests;
 mod placement;
 mod problem;
 mod resolve;
@@ -23,12 +27,14 @@ mod table;
 mod tests;
 mod vips;
 
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use duration::DurationError;
 pub use error::{
-    AddressError, ConfigError, ConflictError, Doubt, KeyError, KeyHint, OptionError, SeatsError, ValueError, VipError,
+    AddressError, ConfigError, ConflictError, Doubt, KeyError, KeyHint, OptionError, Refusal, Remark, SeatsError,
+    ValueError, VipError,
 };
 pub use placement::{Config, DaemonSettings, LocalHost, Unplaced};
 pub use problem::{Finding, Problem, Problems, Severity};
@@ -36,7 +42,7 @@ pub use resolve::DEFAULT_RUNTIME_DIR;
 pub use source::ReadError;
 
 use problem::Report;
-use source::Source;
+use source::{Source, read_bytes};
 
 /// The language of a configuration file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +67,8 @@ pub struct Loaded {
     pub config: Config,
     /// What should be looked at, in the order of the file; no errors among them.
     pub warnings: Vec<Problem>,
+    /// What a keepalived.conf says beyond that; `None` for TOML.
+    pub document: Option<Box<keepalived::Document>>,
 }
 
 /// Reads and checks a file.
@@ -68,18 +76,17 @@ pub struct Loaded {
 /// `format`: `None` goes by the name. **Errors:** everything that is wrong with it, warnings included.
 pub fn load(path: &Path, format: Option<Format>) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
-    match Source::read(path) {
-        Ok(source) => check(&source, format.unwrap_or_else(|| Format::of(path))),
+    let format = format.unwrap_or_else(|| Format::of(path));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match File::open(path).map_err(ReadError::Unreadable) {
+        Ok(file) => check(&name, directory, file, format),
         Err(error) => Err(Problems(vec![Problem::of_file(name, error.into())])),
     }
 }
 
 /// Reads and checks an open file, such as standard input; `name` stands before the line numbers. See [`load`].
 pub fn load_from(name: &str, reader: impl Read, format: Format) -> Result<Loaded, Problems> {
-    match Source::read_from(name, reader) {
-        Ok(source) => check(&source, format),
-        Err(error) => Err(Problems(vec![Problem::of_file(name, error.into())])),
-    }
+    check(name, Path::new("."), reader, format)
 }
 
 /// Returns the file that is read when none is named: our own, or keepalived.conf if only that exists.
@@ -88,13 +95,16 @@ pub fn default_path() -> PathBuf {
     if !ours.exists() && theirs.exists() { theirs.to_owned() } else { ours.to_owned() }
 }
 
-fn check(source: &Source, format: Format) -> Result<Loaded, Problems> {
+/// `directory`: where names of included files begin.
+fn check(name: &str, directory: &Path, reader: impl Read, format: Format) -> Result<Loaded, Problems> {
+    let unreadable = |error: ReadError| Problems(vec![Problem::of_file(name, error.into())]);
     match format {
-        Format::Toml => {}
-        Format::Keepalived => {
-            return Err(Problems(vec![Problem::of_file(source.name(), ConfigError::KeepalivedFormat)]));
-        }
+        Format::Toml => check_toml(&Source::read_from(name, reader).map_err(unreadable)?),
+        Format::Keepalived => keepalived::read(name, directory, &read_bytes(reader).map_err(unreadable)?),
     }
+}
+
+fn check_toml(source: &Source) -> Result<Loaded, Problems> {
     let mut report = Report::new(source);
     let config = schema::parse(source, &mut report).and_then(|document| {
         let file = schema::file(document.get_ref(), &mut report);
@@ -102,7 +112,7 @@ fn check(source: &Source, format: Format) -> Result<Loaded, Problems> {
     });
     let problems = report.into_problems();
     match config {
-        Some(config) => Ok(Loaded { config, warnings: problems }),
+        Some(config) => Ok(Loaded { config, warnings: problems, document: None }),
         None => Err(Problems(problems)),
     }
 }

@@ -134,26 +134,28 @@ impl<'s> Report<'s> {
     /// A file with more than [`SHOWN`] problems is another kind of file: the rest is counted, not shown.
     pub fn into_problems(mut self) -> Vec<Problem> {
         self.found.sort_by_key(|(place, finding)| (*place, matches!(finding, Finding::Warning(_))));
-        let hidden = self.found.len().saturating_sub(SHOWN);
-        let shown = self.found.into_iter().take(SHOWN);
-        let mut problems: Vec<_> = shown
-            .map(|(place, finding)| {
-                let (line, column) = self.source.position(place);
-                Problem { file: self.source.name().to_owned(), line, column, finding }
-            })
-            .collect();
-        // The rest holds an error whenever the file has one: a reader of the last line must not take it for usable.
-        if let (Some(last), true) = (problems.last(), hidden > 0) {
-            let (line, column) = (last.line, last.column);
-            let finding = if self.has_errors {
-                Finding::Error(ConfigError::TooMany { hidden })
-            } else {
-                Finding::Warning(Doubt::TooMany { hidden })
-            };
-            problems.push(Problem { file: self.source.name().to_owned(), line, column, finding });
-        }
-        problems
+        let problem = |(place, finding)| {
+            let (line, column) = self.source.position(place);
+            Problem { file: self.source.name().to_owned(), line, column, finding }
+        };
+        shorten(self.found.into_iter().map(problem).collect(), self.has_errors)
     }
+}
+
+/// Keeps the first [`SHOWN`] problems of a file and counts the rest in one more.
+pub(super) fn shorten(mut problems: Vec<Problem>, has_errors: bool) -> Vec<Problem> {
+    let hidden = problems.len().saturating_sub(SHOWN);
+    problems.truncate(SHOWN);
+    // The rest holds an error whenever the file has one: a reader of the last line must not take it for usable.
+    if let (Some(last), true) = (problems.last(), hidden > 0) {
+        let finding = if has_errors {
+            Finding::Error(ConfigError::TooMany { hidden })
+        } else {
+            Finding::Warning(Doubt::TooMany { hidden })
+        };
+        problems.push(Problem { file: last.file.clone(), line: last.line, column: last.column, finding });
+    }
+    problems
 }
 
 /// How many problems of one file are shown.

@@ -20,6 +20,7 @@ use super::suggest;
 use super::table::Key;
 use super::vips::{self, Vips};
 use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Preempt, RouterParams};
+use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
 /// Where socket, state and lock are, unless the file or the command line says otherwise.
@@ -76,6 +77,9 @@ pub(super) struct Draft {
     checksum: Option<ChecksumPolicy>,
     strict: Option<bool>,
     announce: Option<AnnounceSchedule>,
+    auth: Option<Auth>,
+    master_down_adverts: Option<u8>,
+    ignores_link: Option<bool>,
 }
 
 impl Draft {
@@ -83,6 +87,9 @@ impl Draft {
         let strict = written.strict.clone().or(false);
         let seats = seats::resolve(written, strict, report);
         let family = seats.family.or_else(|| vips::leading_family(written)).filter(|_| seats.has_one_family);
+        // Version 2 has one family and needs no address to tell.
+        let is_v2 = written.version.here().is_some_and(|version| version.value == 2);
+        let family = family.or((is_v2 && seats.has_one_family).then_some(Family::V4));
         let version = version(written, family, report);
         let interval = match version {
             Some(version) => interval(&written.advert_interval, version, report),
@@ -100,6 +107,9 @@ impl Draft {
             checksum: checksum(&written.checksum, report),
             strict,
             announce: announce(written, report),
+            auth: auth(&written.auth, version, report),
+            master_down_adverts: master_down_adverts(&written.master_down_adverts, report),
+            ignores_link: written.ignore_link.clone().or(false),
             seats,
             vips,
         };
@@ -158,9 +168,10 @@ impl Draft {
             vips: self.vips.list.into_iter().map(|vip| vip.value).collect(),
             checksum: self.checksum?,
             strict: self.strict?,
-            auth: Auth::None,
+            auth: self.auth?,
             announce: self.announce?,
-            master_down_adverts: MASTER_DOWN_ADVERTS,
+            master_down_adverts: self.master_down_adverts?,
+            ignores_link: self.ignores_link?,
         };
         Some(Instance { params, nodes: self.seats.into_nodes() })
     }
@@ -177,6 +188,46 @@ fn version(written: &schema::Instance<'_>, family: Option<Family>, report: &mut 
         _ => unfit("version", number, "2 or 3", report),
     });
     version.or(Version::V3)
+}
+
+fn master_down_adverts(written: &Key<i64>, report: &mut Report<'_>) -> Option<u8> {
+    let adverts =
+        written.and_then(|number| byte("master_down_adverts", number, 1..=100, "a number from 1 to 100", report));
+    adverts.or(MASTER_DOWN_ADVERTS)
+}
+
+/// Reads the secret of version 2; RFC 2338 section 5.3.6.
+fn auth(written: &Key<schema::Auth<'_>>, version: Option<Version>, report: &mut Report<'_>) -> Option<Auth> {
+    let written = match written {
+        Key::Absent => return Some(Auth::None),
+        Key::Wrong => return None,
+        Key::Here(written) => written,
+    };
+    if written.value.has_later {
+        return None;
+    }
+    if version == Some(Version::V3) {
+        report.error(written.place, OptionError::AuthOfV3);
+        return None;
+    }
+    let (secret, is_ah) = match (&written.value.password, &written.value.ah) {
+        (Key::Here(_), Key::Here(ah)) => {
+            report.error(ah.place, OptionError::TwoSecrets);
+            return None;
+        }
+        (Key::Here(password), _) => (password, false),
+        (_, Key::Here(ah)) => (ah, true),
+        (Key::Absent, Key::Absent) => {
+            report.error(written.place, OptionError::NoSecret);
+            return None;
+        }
+        (_, _) => return None,
+    };
+    if secret.value.len() > 8 {
+        report.warn(secret.place, Doubt::LongSecret);
+    }
+    let secret = Password::new(secret.value.as_bytes());
+    Some(if is_ah { Auth::Ah(secret) } else { Auth::Password(secret) })
 }
 
 fn vrid(written: &Key<i64>, report: &mut Report<'_>) -> Option<Written<Vrid>> {
@@ -358,7 +409,7 @@ pub(super) fn unknown_word<T>(
     None
 }
 
-fn length(key: &'static str, written: &Written<&str>, report: &mut Report<'_>) -> Option<Duration> {
+pub(super) fn length(key: &'static str, written: &Written<&str>, report: &mut Report<'_>) -> Option<Duration> {
     match duration::parse(written.value) {
         Ok(length) => Some(length),
         Err(error) => {

@@ -52,6 +52,12 @@ pub(super) struct Instance<'t> {
     pub announce_repeats: Key<Items<Written<&'t str>>>,
     /// `announce_refresh`.
     pub announce_refresh: Key<&'t str>,
+    /// `master_down_adverts`.
+    pub master_down_adverts: Key<i64>,
+    /// `ignore_link`.
+    pub ignore_link: Key<bool>,
+    /// `[instance.NAME.auth]`.
+    pub auth: Key<Auth<'t>>,
     /// `min_ttl`.
     pub min_ttl: Key<i64>,
     /// `multicast`.
@@ -88,6 +94,39 @@ pub(super) struct Address<'t> {
     pub broadcast: Key<&'t str>,
     /// `scope`.
     pub scope: Key<Scope<'t>>,
+    /// What few addresses have.
+    pub options: AddressOptions<'t>,
+}
+
+/// What few addresses have.
+pub(super) struct AddressOptions<'t> {
+    /// `peer`.
+    pub peer: Key<&'t str>,
+    /// `preferred_lifetime`.
+    pub preferred_lifetime: Key<&'t str>,
+    /// `dad`.
+    pub dad: Key<bool>,
+    /// `home`.
+    pub home: Key<bool>,
+    /// `mngtmpaddr`.
+    pub mngtmpaddr: Key<bool>,
+    /// `noprefixroute`.
+    pub noprefixroute: Key<bool>,
+    /// `autojoin`.
+    pub autojoin: Key<bool>,
+    /// `no_track`.
+    pub no_track: Key<bool>,
+}
+
+/// `[instance.NAME.auth]` as written.
+#[derive(Clone)]
+pub(super) struct Auth<'t> {
+    /// `password`.
+    pub password: Key<&'t str>,
+    /// `ah`.
+    pub ah: Key<&'t str>,
+    /// `hmac` is there, which was reported.
+    pub has_later: bool,
 }
 
 /// `scope` of an address.
@@ -216,6 +255,9 @@ fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, re
             })
         }),
         announce_refresh: fields.string("announce_refresh", "\"off\" or a string with a unit such as \"60s\"", report),
+        master_down_adverts: fields.integer("master_down_adverts", "a number from 1 to 100", report),
+        ignore_link: fields.boolean("ignore_link", report),
+        auth: fields.read("auth", |value| auth(&title, value, report)),
         min_ttl: fields.integer("min_ttl", TTL, report),
         multicast: fields.read("multicast", |value| multicast(value, report)),
         nodes: fields.read("node", |value| nodes(&title, value, report)),
@@ -241,6 +283,7 @@ fn address<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Address<
             label: Key::Absent,
             broadcast: Key::Absent,
             scope: Key::Absent,
+            options: AddressOptions::absent(),
         }),
         DeValue::Table(table) => {
             let mut fields = Fields::new("an entry of `addresses`", place, table);
@@ -252,12 +295,59 @@ fn address<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Address<
             let label = fields.string("label", "a label such as \"eth0:vip\"", report);
             let broadcast = fields.string("broadcast", "an IPv4 address such as \"10.0.0.255\"", report);
             let scope = fields.read("scope", |value| scope(value, report));
+            let options = address_options(&mut fields, report);
             fields.finish(KEEPALIVED_ADDRESS, report);
             let address = *address.here()?;
-            Some(Address { address, interface, advertise, label, broadcast, scope })
+            Some(Address { address, interface, advertise, label, broadcast, scope, options })
         }
         _ => wrong_type("addresses", EXPECTED, value, report),
     }
+}
+
+impl AddressOptions<'_> {
+    /// Returns what an address without a table says.
+    fn absent() -> Self {
+        Self {
+            peer: Key::Absent,
+            preferred_lifetime: Key::Absent,
+            dad: Key::Absent,
+            home: Key::Absent,
+            mngtmpaddr: Key::Absent,
+            noprefixroute: Key::Absent,
+            autojoin: Key::Absent,
+            no_track: Key::Absent,
+        }
+    }
+}
+
+fn address_options<'t>(fields: &mut Fields<'t>, report: &mut Report<'_>) -> AddressOptions<'t> {
+    AddressOptions {
+        peer: fields.string("peer", "the other end's address such as \"10.0.0.2\"", report),
+        preferred_lifetime: fields.string("preferred_lifetime", "a string with a unit such as \"0s\"", report),
+        dad: fields.boolean("dad", report),
+        home: fields.boolean("home", report),
+        mngtmpaddr: fields.boolean("mngtmpaddr", report),
+        noprefixroute: fields.boolean("noprefixroute", report),
+        autojoin: fields.boolean("autojoin", report),
+        no_track: fields.boolean("no_track", report),
+    }
+}
+
+fn auth<'t>(title: &str, value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Auth<'t>>> {
+    let DeValue::Table(table) = value.get_ref() else {
+        return wrong_type("auth", "a table, written [instance.NAME.auth]", value, report);
+    };
+    let place = place_of(value);
+    let mut fields = Fields::new(title.replace(']', ".auth]"), place, table);
+    let secret = "a string of at most 8 bytes";
+    fields.later("hmac", "authentication of version 3", report);
+    let auth = Auth {
+        password: fields.string("password", secret, report),
+        ah: fields.string("ah", secret, report),
+        has_later: table.contains_key("hmac"),
+    };
+    fields.finish(KEEPALIVED, report);
+    Some(Written { value: auth, place })
 }
 
 fn scope<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Scope<'t>>> {
@@ -347,7 +437,6 @@ const LATER: &[(&str, &str)] = &[
     ("notify_backup", "a hook"),
     ("notify_fault", "a hook"),
     ("notify_stop", "a hook"),
-    ("auth", "authentication"),
     ("vip_lease", "addresses that expire"),
     ("on_conflict", "what to do about a foreign owner of an address"),
 ];
@@ -355,9 +444,11 @@ const LATER: &[(&str, &str)] = &[
 /// Names of keepalived.conf, and what they are here.
 const KEEPALIVED: &[(&str, &str)] = &[
     ("advert_int", "`advert_interval = \"1s\"`"),
-    ("auth_pass", "`auth`, which comes with a later version"),
-    ("auth_type", "`auth`, which comes with a later version"),
-    ("authentication", "`auth`, which comes with a later version"),
+    ("auth_pass", "`password` in [instance.NAME.auth]"),
+    ("auth_type", "`password` or `ah` in [instance.NAME.auth]"),
+    ("authentication", "the table [instance.NAME.auth]"),
+    ("dont_track_primary", "`ignore_link = true`"),
+    ("down_timer_adverts", "`master_down_adverts`"),
     ("garp_master_delay", "`announce_repeats = [\"5s\"]`"),
     ("garp_master_refresh", "`announce_refresh = \"60s\"`"),
     ("global_defs", "the table [daemon]"),
@@ -379,4 +470,9 @@ const KEEPALIVED: &[(&str, &str)] = &[
 ];
 
 /// Names of keepalived.conf in an address, and what they are here.
-const KEEPALIVED_ADDRESS: &[(&str, &str)] = &[("brd", "`broadcast`"), ("dev", "`interface`")];
+const KEEPALIVED_ADDRESS: &[(&str, &str)] = &[
+    ("brd", "`broadcast`"),
+    ("dev", "`interface`"),
+    ("nodad", "the default; `dad = true` is the opposite"),
+    ("preferred_lft", "`preferred_lifetime = \"0s\"`"),
+];

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::keepalived::Remark;
 use crate::wire::field::{Family, Priority, Vrid};
 
 /// Who takes part, and can they reach each other? Each of these makes the instance useless.
@@ -144,6 +145,11 @@ pub enum VipError {
         /// The key.
         key: &'static str,
     },
+    /// An option that only IPv6 addresses have.
+    Ipv6Only {
+        /// The key.
+        key: &'static str,
+    },
 }
 
 impl fmt::Display for VipError {
@@ -173,6 +179,9 @@ impl fmt::Display for VipError {
             ),
             Self::Ipv4Only { key } => {
                 write!(f, "`{key}` beside an IPv6 address; only IPv4 addresses have it, so take it out")
+            }
+            Self::Ipv6Only { key } => {
+                write!(f, "`{key}` beside an IPv4 address; only IPv6 addresses have it, so take it out")
             }
         }
     }
@@ -266,6 +275,12 @@ pub enum OptionError {
     OldUnicastOfMulticast,
     /// Lengths of time that do not ascend.
     NotAscending,
+    /// A secret of version 2 in version 3.
+    AuthOfV3,
+    /// A password and a key.
+    TwoSecrets,
+    /// Neither a password nor a key.
+    NoSecret,
 }
 
 impl fmt::Display for OptionError {
@@ -287,6 +302,11 @@ impl fmt::Display for OptionError {
             Self::NotAscending => {
                 f.write_str("`announce_repeats` counts from becoming master, so each must be later than the one before")
             }
+            Self::AuthOfV3 => f.write_str(
+                "version 3 has no password and no `ah` (RFC 9568 section 9); write `version = 2` or take the table out",
+            ),
+            Self::TwoSecrets => f.write_str("`password` and `ah` exclude each other; take one of them out"),
+            Self::NoSecret => f.write_str("`auth` needs `password` or `ah`, such as password = \"secret\""),
         }
     }
 }
@@ -337,6 +357,12 @@ pub enum Doubt {
         /// `network` or `broadcast`.
         kind: &'static str,
     },
+    /// A secret longer than 8 bytes.
+    LongSecret,
+    /// Version 2 without addresses.
+    NothingMoves,
+    /// What of a keepalived.conf is dropped or understood differently.
+    Keepalived(Remark),
     /// There are more warnings than are shown.
     TooMany {
         /// How many are not.
@@ -372,6 +398,11 @@ impl fmt::Display for Doubt {
             Self::NoHostAddress { address, prefix_len, kind } => {
                 write!(f, "{address} is the {kind} address of its /{prefix_len}; check address and prefix length")
             }
+            Self::LongSecret => {
+                f.write_str("only the first 8 bytes of the secret count (RFC 2338); cut it on every node")
+            }
+            Self::NothingMoves => f.write_str("no addresses; the election is held and nothing moves by it"),
+            Self::Keepalived(remark) => remark.fmt(f),
             Self::TooMany { hidden } => write!(f, "{hidden} more warnings follow"),
         }
     }

@@ -3,9 +3,7 @@
 //! Refuses what is no text and what has no end. One stop before: a path from the command line; one stop after: `schema`.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 /// The largest file that is read, 16 MiB: 4080 instances need two of them, and `/dev/zero` has an end.
 pub const SIZE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -40,22 +38,11 @@ impl Source {
         Self { name: name.into(), text, line_starts }
     }
 
-    /// Reads a file whole.
+    /// Reads an open file to its end.
     ///
-    /// **Errors:** all of [`ReadError`]; the operator named the wrong file, or its permissions are wrong.
-    pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let file = File::open(path).map_err(ReadError::Unreadable)?;
-        Self::read_from(path.display().to_string(), file)
-    }
-
-    /// Reads an open file to its end; see [`Source::read`].
+    /// **Errors:** all of [`ReadError`]; the operator named the wrong file.
     pub fn read_from(name: impl Into<String>, reader: impl Read) -> Result<Self, ReadError> {
-        let mut bytes = Vec::new();
-        reader.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(ReadError::Unreadable)?;
-        if bytes.len() as u64 > SIZE_LIMIT {
-            return Err(ReadError::TooLarge);
-        }
-        match String::from_utf8(bytes) {
+        match String::from_utf8(read_bytes(reader)?) {
             Ok(text) => Ok(Self::from_text(name, text)),
             Err(error) => Err(ReadError::NotText { offset: error.utf8_error().valid_up_to() }),
         }
@@ -84,6 +71,15 @@ impl Source {
         let column = self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
         (line, column)
     }
+}
+
+/// Reads an open file to its end, whatever it holds.
+///
+/// **Errors:** [`ReadError::Unreadable`] and [`ReadError::TooLarge`].
+pub(super) fn read_bytes(reader: impl Read) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    reader.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(ReadError::Unreadable)?;
+    if bytes.len() as u64 > SIZE_LIMIT { Err(ReadError::TooLarge) } else { Ok(bytes) }
 }
 
 /// Why a file is no text that could be a configuration.

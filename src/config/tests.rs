@@ -11,9 +11,9 @@ use crate::engine::params::{AnnounceSchedule, ChecksumPolicy, Preempt, RouterPar
 use crate::wire::field::{Family, Version};
 
 /// Lines that every instance of these tests begins with.
-const WEB: &str = "[instance.web]\ninterface = \"eth0\"\nvirtual_router_id = 51\n";
+pub(super) const WEB: &str = "[instance.web]\ninterface = \"eth0\"\nvirtual_router_id = 51\n";
 /// This host's seat, without a list.
-const SEAT: &str = "source = \"10.0.0.20\"\npeers = [\"10.0.0.21\"]\naddresses = [\"10.0.0.30\"]\n";
+pub(super) const SEAT: &str = "source = \"10.0.0.20\"\npeers = [\"10.0.0.21\"]\naddresses = [\"10.0.0.30\"]\n";
 const LIST: &str = "\
 [[instance.web.node]]\nname = \"lb1\"\naddress = \"10.0.0.20\"\npriority = 200\n\
 [[instance.web.node]]\nname = \"lb2\"\naddress = \"10.0.0.21\"\npriority = 100\n\
@@ -255,7 +255,6 @@ fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
         "notify_backup",
         "notify_fault",
         "notify_stop",
-        "auth",
         "vip_lease",
         "on_conflict",
     ] {
@@ -266,10 +265,7 @@ fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
             "{problem}"
         );
     }
-    complains(
-        &format!("{WEB}{SEAT}[instance.web.auth]\npassword = \"x\"\n"),
-        &["7:15: error: `auth` (authentication)"],
-    );
+    complains(&format!("{WEB}{SEAT}[instance.web.auth]\nhmac = {{}}\n"), &["8:1: error: `hmac` (authentication"]);
     complains(&format!("{WEB}{SEAT}[group.all]\ninstances = [\"web\"]\n"), &["7:2: error: `group` (groups"]);
 }
 
@@ -364,8 +360,10 @@ fn contradictions_of_a_node_list_are_found() {
 fn contradictions_between_instances_are_found() {
     let api = "[instance.api]\ninterface = \"eth0\"\nmulticast = true\n";
     for (rest, problems) in [
+        (format!("{api}virtual_router_id = 51\naddresses = [\"10.0.0.31\"]\n"), vec![]),
         (
-            format!("{api}virtual_router_id = 51\naddresses = [\"10.0.0.31\"]\n"),
+            format!("{api}virtual_router_id = 51\naddresses = [\"10.0.0.31\"]\n")
+                .replace("multicast = true", "peers = [\"10.0.0.9\", \"10.0.0.21\"]"),
             vec!["10:21: error: virtual_router_id 51 on eth0 over IPv4 is already that of instance \"web\", at line 3"],
         ),
         (
@@ -436,7 +434,7 @@ fn a_wrong_value_raises_no_second_complaint() {
 }
 
 /// Asserts that a file has these problems, each given from its line on, and no other.
-fn complains(text: &str, expected: &[&str]) {
+pub(super) fn complains(text: &str, expected: &[&str]) {
     let found = match load_text(text) {
         Ok(loaded) => loaded.warnings,
         Err(problems) => problems.0,
@@ -446,18 +444,18 @@ fn complains(text: &str, expected: &[&str]) {
     assert!(found.len() == expected.len() && found.iter().zip(expected).all(fits), "{found:#?}\nfor\n{text}");
 }
 
-fn load_text(text: &str) -> Result<Loaded, Problems> {
+pub(super) fn load_text(text: &str) -> Result<Loaded, Problems> {
     load_from("t.toml", text.as_bytes(), Format::Toml)
 }
 
-fn only_router(text: &str) -> RouterParams {
+pub(super) fn only_router(text: &str) -> RouterParams {
     let loaded = load_text(text).unwrap_or_else(|problems| panic!("{problems}"));
     let params = loaded.config.for_this_host(&LocalHost { addresses: &[], host_name: "x" }).unwrap();
     assert_eq!(params.routers.len(), 1);
     RouterParams::clone(&params.routers[0])
 }
 
-fn ip(text: &str) -> IpAddr {
+pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 

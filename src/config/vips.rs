@@ -9,11 +9,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::address;
 use super::error::{AddressError, Doubt, ValueError, VipError, excerpt};
 use super::problem::Report;
-use super::resolve::{ADVERTISED_MAX, LABEL_MAX, byte, interface, is_plain, unfit, unknown_word};
+use super::resolve::{ADVERTISED_MAX, LABEL_MAX, byte, interface, is_plain, length, unfit, unknown_word};
 use super::schema::{self, Address, Items};
 use super::source::{Place, Written};
 use super::table::Key;
-use crate::engine::params::{Scope, Vip};
+use crate::engine::params::{Scope, Vip, VipOptions};
 use crate::wire::field::{Family, Version};
 
 /// The usable addresses.
@@ -47,7 +47,9 @@ pub(super) fn resolve(
         }
     }
     check_twice(&list, report);
-    if items.is_empty() && *is_complete {
+    if items.is_empty() && *is_complete && version == Some(Version::V2) {
+        report.warn(*place, Doubt::NothingMoves);
+    } else if items.is_empty() && *is_complete {
         report.error(
             *place,
             ValueError::Unfit {
@@ -104,6 +106,52 @@ fn vip(written: &Address<'_>, family: Option<Family>, report: &mut Report<'_>) -
         label: label.optional()?,
         broadcast: broadcast.optional()?,
         scope: scope.or(Scope::Global)?,
+        options: options(&written.options, address, report)?,
+    })
+}
+
+/// Reads what few addresses have; `address`: whose.
+fn options(
+    written: &schema::AddressOptions<'_>,
+    address: Option<IpAddr>,
+    report: &mut Report<'_>,
+) -> Option<VipOptions> {
+    let is_v6 = address.is_some_and(|address| address.is_ipv6());
+    let peer = written.peer.and_then(|text| {
+        let peer = address::host(text.value).map_err(|error| (excerpt(text.value), error));
+        match peer {
+            Ok(peer) if address.is_none_or(|address| address.is_ipv6() == peer.is_ipv6()) => Some(peer),
+            Ok(_) => unfit("peer", text, "an address of the same family", report),
+            Err((found, error)) => {
+                report.error(text.place, ValueError::Address { key: "peer", found, error });
+                None
+            }
+        }
+    });
+    let preferred_lifetime = written.preferred_lifetime.and_then(|text| {
+        let length = length("preferred_lifetime", text, report)?;
+        let seconds = u32::try_from(length.as_secs()).ok().filter(|_| length.subsec_nanos() == 0);
+        seconds.or_else(|| unfit("preferred_lifetime", text, "whole seconds", report))
+    });
+    for (key, place) in [
+        ("preferred_lifetime", written.preferred_lifetime.here().map(|written| written.place)),
+        ("dad", written.dad.here().map(|written| written.place)),
+        ("home", written.home.here().map(|written| written.place)),
+        ("mngtmpaddr", written.mngtmpaddr.here().map(|written| written.place)),
+    ] {
+        if let (true, Some(place)) = (address.is_some() && !is_v6, place) {
+            report.error(place, VipError::Ipv6Only { key });
+        }
+    }
+    Some(VipOptions {
+        peer: peer.optional()?,
+        preferred_lifetime: preferred_lifetime.optional()?,
+        detects_duplicates: written.dad.clone().or(false)?,
+        is_home: written.home.clone().or(false)?,
+        manages_temporary: written.mngtmpaddr.clone().or(false)?,
+        has_no_route: written.noprefixroute.clone().or(false)?,
+        joins_group: written.autojoin.clone().or(false)?,
+        is_untracked: written.no_track.clone().or(false)?,
     })
 }
 

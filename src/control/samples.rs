@@ -7,7 +7,7 @@ use super::status::{self, Identity, Status, TransitionStatus};
 use crate::engine::input::RouterKey;
 use crate::engine::output::{Discard, Reason, StateName, Transition};
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
 };
 use crate::engine::snapshot::{Counters, MasterSnapshot, PeerSnapshot, RouterSnapshot};
 use crate::engine::time::{Instant, Now};
@@ -120,6 +120,7 @@ pub fn params(name: &str) -> RouterParams {
         label: None,
         broadcast: None,
         scope: Scope::Global,
+        options: VipOptions::default(),
     };
     let peer = PeerParams { address: [10, 0, 0, 21].into(), priority: Some(priority(100)), min_ttl: None };
     RouterParams {
@@ -139,6 +140,7 @@ pub fn params(name: &str) -> RouterParams {
         auth: Auth::None,
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
+        ignores_link: false,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct RouterParams {
     pub announce: AnnounceSchedule,
     /// How many intervals without an advert make the Master dead; 3 by the RFC.
     pub master_down_adverts: u8,
+    /// The interface may be down or without carrier; only its absence or want of an address is a fault.
+    pub ignores_link: bool,
 }
 
 /// When a Backup with the higher priority takes over from a living Master. An owner (255) always does.
@@ -108,6 +110,29 @@ pub struct Vip {
     pub broadcast: Option<Ipv4Addr>,
     /// Route scope of the address.
     pub scope: Scope,
+    /// What few addresses have.
+    pub options: VipOptions,
+}
+
+/// What few addresses have; the default is none of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct VipOptions {
+    /// The other end of a point-to-point link; the prefix length is that of its network.
+    pub peer: Option<IpAddr>,
+    /// IPv6: seconds until it is no longer chosen as a source, 0 at once; `None`: never.
+    pub preferred_lifetime: Option<u32>,
+    /// IPv6: the kernel looks for duplicates before the address is used.
+    pub detects_duplicates: bool,
+    /// IPv6: home address of a mobile node.
+    pub is_home: bool,
+    /// IPv6: the kernel makes temporary addresses from it.
+    pub manages_temporary: bool,
+    /// The kernel adds no route to its network.
+    pub has_no_route: bool,
+    /// The host joins the multicast group of this address.
+    pub joins_group: bool,
+    /// Removal by somebody else is left alone.
+    pub is_untracked: bool,
 }
 
 /// Scope of an address, as `ip address` names it.

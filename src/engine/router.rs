@@ -369,7 +369,7 @@ impl VirtualRouter {
 /// the peers are reached by global addresses. RFC 9568 sections 5.1.1.1, 5.1.2.1.
 pub(super) fn locate(params: &RouterParams, interface: &Interface) -> Result<Local, Reason> {
     let index = interface.index.ok_or(Reason::InterfaceMissing)?;
-    if !interface.is_up {
+    if !interface.is_up && !params.ignores_link {
         return Err(Reason::LinkDown);
     }
     let wants_link_local = params.peers().first().is_none_or(|peer| is_link_local(&peer.address));

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 5] = ["run", "check", "status", "demo", "completions"];
+const COMMANDS: [&str; 6] = ["run", "check", "convert", "status", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {
@@ -90,7 +90,7 @@ fn a_file_that_is_no_configuration_is_refused() {
         (directory.path().to_str().unwrap().to_owned(), "cannot be read: Is a directory"),
         ("/dev/zero".to_owned(), "larger than 16 MiB"),
         (named("binary.toml"), "byte 6 is not UTF-8"),
-        (named("toml.conf"), "this version reads TOML only"),
+        (named("toml.conf"), "no line of it is keepalived.conf"),
     ] {
         let (code, stdout, stderr) = outcome(&vrrpd(&["check", &path]));
         assert_eq!((code, stdout.as_str()), (78, ""), "{path}");
@@ -98,6 +98,26 @@ fn a_file_that_is_no_configuration_is_refused() {
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
     assert_eq!(outcome(&vrrpd(&["check", "--format", "toml", &named("toml.conf")])).0, 0);
+}
+
+#[test]
+fn a_keepalived_conf_is_checked_and_converted() {
+    let text =
+        b"vrrp_instance web {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n  192.0.2.30\n }\n}\n";
+    let warning = "f.conf:5:3: warning: 192.0.2.30 has no prefix length and gets /32, as with Keepalived\n";
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("f.conf"), text).unwrap();
+    let run = |arguments: &[&str]| outcome(&command(arguments).current_dir(directory.path()).output().unwrap());
+    assert_eq!(run(&["check", "f.conf"]), (0, String::new(), warning.to_owned()));
+    assert_eq!(run(&["check", "--strict", "f.conf"]), (78, String::new(), warning.to_owned()));
+    let (code, toml, stderr) = run(&["convert", "f.conf"]);
+    assert_eq!((code, stderr.as_str()), (0, warning));
+    assert!(toml.starts_with("[instance.web]\ninterface = \"eth0\"\n"), "{toml}");
+    assert_eq!(outcome(&with_input(&["check", "-"], toml.as_bytes())), (0, String::new(), String::new()));
+    assert_eq!(outcome(&with_input(&["convert", "-"], text)).1, toml);
+    let (code, stdout, stderr) = outcome(&with_input(&["convert", "-"], b"vrrp_instance web {\n}\n"));
+    assert_eq!((code, stdout.as_str()), (78, ""));
+    assert!(stderr.contains("-:1:1: error: the instance has no interface"), "{stderr}");
 }
 
 #[test]
@@ -160,7 +180,7 @@ fn manual_pages_name_the_options_of_help() {
     let mut names: Vec<_> =
         fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let expected = ["check", "completions", "demo", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
+    let expected = ["check", "completions", "convert", "demo", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
     assert_eq!(names, expected.into_iter().chain(["vrrpd.8".to_owned()]).collect::<Vec<_>>());
     for name in COMMANDS {
         let page = fs::read_to_string(pages.join(format!("vrrpd-{name}.8"))).unwrap();

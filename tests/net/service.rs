@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use vrrpd::engine::input::{Interface, RouterKey};
 use vrrpd::engine::params::{
     AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::net::links::Watch;
 use vrrpd::net::netlink::{NewAddress, OUR_PROTOCOL, Place, Request, Requests};
@@ -31,6 +32,7 @@ pub fn vip(text: &str) -> Vip {
         label: None,
         broadcast: None,
         scope: Scope::Global,
+        options: VipOptions::default(),
     }
 }
 
@@ -54,6 +56,7 @@ pub fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
         auth: Auth::None,
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
+        ignores_link: false,
     })
 }
 

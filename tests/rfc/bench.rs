@@ -12,6 +12,7 @@ use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition};
 use vrrpd::engine::params::{
     AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::engine::snapshot::RouterSnapshot;
 use vrrpd::engine::time::{Instant, Now};
@@ -275,6 +276,7 @@ pub fn v3() -> RouterParams {
         auth: Auth::None,
         announce: AnnounceSchedule { repeats: Vec::new(), refresh: None },
         master_down_adverts: 3,
+        ignores_link: false,
     }
 }
 
@@ -313,7 +315,16 @@ pub fn interface() -> Interface {
 pub fn vip(address: &str) -> Vip {
     let address = ip(address);
     let prefix_len = Family::of(&address).max_prefix_len();
-    Vip { address, prefix_len, interface: None, advertise: true, label: None, broadcast: None, scope: Scope::Global }
+    Vip {
+        address,
+        prefix_len,
+        interface: None,
+        advertise: true,
+        label: None,
+        broadcast: None,
+        scope: Scope::Global,
+        options: VipOptions::default(),
+    }
 }
 
 pub fn ip(text: &str) -> IpAddr {

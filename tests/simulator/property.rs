@@ -12,6 +12,7 @@ use vrrpd::engine::node::Node;
 use vrrpd::engine::output::Output;
 use vrrpd::engine::params::{
     AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::engine::snapshot::Counters;
 use vrrpd::engine::time::{Instant, Now};
@@ -334,6 +335,7 @@ fn router(bytes: &mut Bytes<'_>) -> RouterParams {
         },
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
+        ignores_link: false,
     }
 }
 
@@ -344,7 +346,16 @@ fn vip(family: Family, number: u8) -> Vip {
     };
     let prefix_len = family.max_prefix_len();
     let (interface, label, broadcast) = (None, None, None);
-    Vip { address, prefix_len, interface, advertise: true, label, broadcast, scope: Scope::Global }
+    Vip {
+        address,
+        prefix_len,
+        interface,
+        advertise: true,
+        label,
+        broadcast,
+        scope: Scope::Global,
+        options: VipOptions::default(),
+    }
 }
 
 fn address_v4(number: u8) -> Ipv4Addr {

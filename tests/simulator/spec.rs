@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use vrrpd::engine::params::{
     AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    VipOptions,
 };
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -91,6 +92,7 @@ impl RouterSpec {
             auth: Auth::None,
             announce: AnnounceSchedule::default(),
             master_down_adverts: 3,
+            ignores_link: false,
         }
     }
 }
@@ -122,6 +124,7 @@ fn vip(family: Family, router: usize, number: u16) -> Vip {
         label: None,
         broadcast: None,
         scope: Scope::Global,
+        options: VipOptions::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
+    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
 };
 use crate::net::netlink::{Event, Link};
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
@@ -23,6 +23,7 @@ fn params(vips: &[&str]) -> Arc<RouterParams> {
             label: None,
             broadcast: None,
             scope: Scope::Global,
+            options: VipOptions::default(),
         }
     };
     Arc::new(RouterParams {
@@ -44,6 +45,7 @@ fn params(vips: &[&str]) -> Arc<RouterParams> {
         auth: Auth::None,
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
+        ignores_link: false,
     })
 }
 

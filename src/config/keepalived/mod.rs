@@ -1,0 +1,335 @@
+//! An unchanged keepalived.conf to the same parameters that TOML gives.
+//!
+//! ```text
+//! lexer -> expand (include, sequence) -> tree (grammar) -> global, instance, track, group -> finish -> Config
+//! ```
+//! Nothing outside this room knows that grammar. What Keepalived ignores is ignored too, and said; what it runs is run,
+//! or named with the effect of leaving it out. [`Document`] keeps what a [`Config`] has no room for; [`convert`] writes
+//! the whole as TOML.
+
+mod convert;
+mod document;
+mod expand;
+mod fates;
+mod finish;
+mod global;
+mod grammar;
+mod group;
+mod include;
+mod instance;
+mod lexer;
+mod remark;
+mod report;
+mod route;
+mod script;
+mod sequence;
+mod track;
+mod tree;
+mod value;
+mod vip;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+pub use convert::convert;
+pub use document::{
+    BfdSession, Command, Document, Fifo, Hook, HookEvent, InstanceParts, Script, SyncGroup, Track, TrackFile,
+    TrackKind, TrackProcess, User,
+};
+pub use expand::Comment;
+pub use remark::{Refusal, Remark};
+pub use report::Spot;
+pub use route::{Prefix, Route, RouteKind, Rule};
+pub use value::Weight;
+
+use super::address::is_link_local;
+use super::cross::is_told_apart;
+use super::placement::{Config, DaemonSettings, Instance};
+use super::{Loaded, Problems};
+use crate::engine::params::RouterParams;
+use expand::{Expander, Host};
+use global::{Global, START};
+use instance::Draft;
+use report::Report;
+use track::Defined;
+use tree::Node;
+
+/// Reads a keepalived.conf; `directory` is where names of included files begin.
+pub(super) fn read(name: &str, directory: &Path, bytes: &[u8]) -> Result<Loaded, Problems> {
+    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let config_id = host_name.split('.').next().unwrap_or_default().to_owned();
+    let host = Host { config_id, variable: |name| std::env::var(name).ok() };
+    read_on(&host, name, directory, bytes)
+}
+
+fn read_on(host: &Host, name: &str, directory: &Path, bytes: &[u8]) -> Result<Loaded, Problems> {
+    let mut report = Report::new(name);
+    let mut expander = Expander::new(&mut report, host, directory);
+    expander.open.push(PathBuf::from(name));
+    expander.read(0, bytes);
+    expander.finish();
+    let (lines, comments) = (expander.lines, expander.comments);
+    let nodes = tree::parse(&lines, grammar::ROOT, &mut report);
+    if nodes.is_empty() && !lines.is_empty() && !report.has_errors() {
+        let mut report = Report::new(name);
+        report.refuse(START, Refusal::NotKeepalived);
+        return Err(Problems(report.into_problems()));
+    }
+    let mut reader = Reader::new(&nodes);
+    for node in &nodes {
+        reader.block(node, &mut report);
+    }
+    reader.document.comments = comments;
+    let config = reader.finish(&mut report);
+    let document = reader.document;
+    let has_errors = report.has_errors();
+    let problems = report.into_problems();
+    match config.filter(|_| !has_errors) {
+        Some(config) => Ok(Loaded { config, warnings: problems, document: Some(Box::new(document)) }),
+        None => Err(Problems(problems)),
+    }
+}
+
+/// What the blocks have said so far.
+struct Reader {
+    document: Document,
+    global: Global,
+    drafts: Vec<Draft>,
+    groups: Vec<(SyncGroup, Spot)>,
+    defined: Vec<Defined>,
+    /// All definitions of the file, to tell those that come too late.
+    ahead: Vec<(TrackKind, String, Spot)>,
+}
+
+impl Reader {
+    fn new(nodes: &[Node]) -> Self {
+        let ahead = nodes.iter().filter_map(|node| {
+            let kind = definition_kind(&node.keyword)?;
+            Some((kind, node.word(0)?.value.clone(), node.spot))
+        });
+        Self {
+            document: Document::default(),
+            global: Global::default(),
+            drafts: Vec::new(),
+            groups: Vec::new(),
+            defined: Vec::new(),
+            ahead: ahead.collect(),
+        }
+    }
+
+    fn block(&mut self, node: &Node, report: &mut Report) {
+        if let Some(kind) = definition_kind(&node.keyword) {
+            return self.definition(kind, node, report);
+        }
+        let document = &mut self.document;
+        match node.keyword.as_str() {
+            "global_defs" => global::read(node, &mut self.global, document, self.drafts.len(), report),
+            "vrrp_instance" => self.instance(node, report),
+            "vrrp_sync_group" => {
+                if let Some(group) = group::read(node, &mut self.defined, &self.ahead, report) {
+                    match self.groups.iter().find(|(other, _)| other.name == group.name) {
+                        Some((_, first)) => twice(node, first.line, report),
+                        None => self.groups.push((group, node.spot)),
+                    }
+                }
+            }
+            "static_ipaddress" => {
+                let entries = node.body.iter().filter_map(|entry| vip::read(entry, report));
+                document.static_addresses.extend(entries.map(|entry| entry.value.vip));
+                not_applied("static_ipaddress", node, report);
+            }
+            "static_routes" => {
+                document.static_routes.extend(node.body.iter().filter_map(|entry| route::route(entry, report)));
+                not_applied("static_routes", node, report);
+            }
+            "static_rules" => {
+                document.static_rules.extend(node.body.iter().filter_map(|entry| route::rule(entry, report)));
+                not_applied("static_rules", node, report);
+            }
+            _ => fates::tell(node, fates::ROOT, report),
+        }
+    }
+
+    fn definition(&mut self, kind: TrackKind, node: &Node, report: &mut Report) {
+        let Some(word) = node.word(0) else { return };
+        if let Some(first) = self.defined.iter().find(|other| other.kind == kind && other.name == word.value) {
+            return twice(node, first.spot.line, report);
+        }
+        let document = &mut self.document;
+        let name = match kind {
+            TrackKind::Script => track::script(node, document, report),
+            TrackKind::File => track::file(node, document, report),
+            TrackKind::Process => track::process(node, document, report),
+            TrackKind::Bfd => track::bfd(node, document, report),
+            TrackKind::Interface => None,
+        };
+        self.defined.extend(name.map(|name| Defined { kind, name, spot: node.spot, is_used: false }));
+    }
+
+    fn instance(&mut self, node: &Node, report: &mut Report) {
+        let Some(word) = node.word(0) else { return };
+        if let Some(first) = self.drafts.iter().find(|draft| draft.parts.name == word.value) {
+            return twice(node, first.spot.line, report);
+        }
+        value::no_more_words(node, 1, report);
+        let name = self.unique_name(&word.value, word.spot, report);
+        let mut draft = Draft::new(name, node.spot, self.global.inherited);
+        draft.parts.name.clone_from(&word.value);
+        draft.parts.last_line = node.last_line;
+        draft.parts.keywords = node.body.iter().map(|node| (node.keyword.clone(), node.spot.line)).collect();
+        for node in &node.body {
+            match track::kind(&node.keyword) {
+                Some(kind) => {
+                    draft.tracks.extend(track::block(node, kind, &mut self.defined, &self.ahead, report));
+                }
+                None => draft.read(node, report),
+            }
+        }
+        self.drafts.push(draft);
+    }
+
+    /// Makes a name that an instance can have here.
+    fn unique_name(&self, written: &str, spot: Spot, report: &mut Report) -> String {
+        let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
+        let mut name: String = written.chars().map(|c| if is_odd(c) { '_' } else { c }).collect();
+        while name.len() > 64 {
+            name.pop();
+        }
+        let is_taken = |name: &str| name.is_empty() || self.drafts.iter().any(|draft| draft.name == name);
+        let mut number = 2;
+        while is_taken(&name) {
+            let ending = format!("_{number}");
+            while name.len() + ending.len() > 64 {
+                name.pop();
+            }
+            name.push_str(&ending);
+            number += 1;
+        }
+        if name != written {
+            report.remark(spot, Remark::Renamed { found: remark::excerpt(written), name: name.clone() });
+        }
+        name
+    }
+
+    fn finish(&mut self, report: &mut Report) -> Option<Config> {
+        if self.drafts.is_empty() {
+            report.refuse(START, Refusal::NoInstance);
+        }
+        for unused in self.defined.iter().filter(|defined| !defined.is_used) {
+            let what = format!("{} {}", track::definition(unused.kind), remark::excerpt(&unused.name));
+            report.remark(unused.spot, Remark::Unused { what });
+        }
+        self.check_groups(report);
+        let mut routers: Vec<(RouterParams, Spot)> = Vec::new();
+        let mut owners: BTreeMap<(IpAddr, Option<String>), String> = BTreeMap::new();
+        for mut draft in std::mem::take(&mut self.drafts) {
+            let Some(mut params) = finish::finish(&draft, &self.global, report) else { continue };
+            leave_to_others(&mut params, &mut owners, &draft, report);
+            check_router(&routers, &params, &draft, report);
+            let mut parts = std::mem::take(&mut draft.parts);
+            parts.name.clone_from(&params.name);
+            parts.spot = draft.spot;
+            parts.tracks = draft.tracks.into_iter().map(|(track, _)| track).collect();
+            parts.password = draft.password.map(|password| password.value);
+            self.document.instances.push(parts);
+            routers.push((params, draft.spot));
+        }
+        if routers.is_empty() && !report.has_errors() {
+            report.refuse(START, Refusal::NoInstance);
+        }
+        let daemon = DaemonSettings {
+            node: self.global.node.take(),
+            runtime_dir: PathBuf::from(super::DEFAULT_RUNTIME_DIR),
+            control_group: None,
+        };
+        let instances = routers.into_iter().map(|(params, _)| Instance { params, nodes: Vec::new() }).collect();
+        Some(Config { daemon, instances })
+    }
+
+    fn check_groups(&mut self, report: &mut Report) {
+        let weight = |kind: TrackKind, name: &str| {
+            let weights = self.document.scripts.iter().map(|script| (TrackKind::Script, &script.name, script.weight));
+            weights.filter(|(other, found, _)| *other == kind && *found == name).map(|(_, _, weight)| weight).next()
+        };
+        let is_weighted = |track: &Track| {
+            track.weight.or_else(|| weight(track.kind, &track.name)).is_some_and(|weight| weight.value != 0)
+        };
+        let weighted = |draft: &Draft| draft.tracks.iter().find(|(track, _)| is_weighted(track)).map(|(_, spot)| *spot);
+        let instances = self.drafts.iter().map(|draft| (draft.parts.name.as_str(), weighted(draft))).collect();
+        group::check(&self.groups, &instances, report);
+        self.document.groups = std::mem::take(&mut self.groups).into_iter().map(|(group, _)| group).collect();
+    }
+}
+
+/// Takes out what belongs to an instance before it.
+fn leave_to_others(
+    params: &mut RouterParams,
+    owners: &mut BTreeMap<(IpAddr, Option<String>), String>,
+    draft: &Draft,
+    report: &mut Report,
+) {
+    let own = params.interface.clone();
+    let name = params.name.clone();
+    let before = params.vips.len();
+    params.vips.retain(|vip| {
+        let link = vip.interface.clone().unwrap_or_else(|| own.clone());
+        let key = (vip.address, is_link_local(&vip.address).then_some(link));
+        match owners.get(&key) {
+            Some(instance) => {
+                let entry =
+                    draft.vips.iter().chain(&draft.excluded).find(|entry| entry.value.vip.address == vip.address);
+                let (address, instance) = (vip.address, instance.clone());
+                report.remark(entry.map_or(draft.spot, |entry| entry.spot), Remark::OfAnother { address, instance });
+                false
+            }
+            None => {
+                owners.insert(key, name.clone());
+                true
+            }
+        }
+    });
+    let is_bare = before > 0 && params.advertised().next().is_none();
+    if is_bare && params.version == crate::wire::field::Version::V3 {
+        report.refuse(draft.spot, Refusal::NoAddresses);
+    }
+}
+
+/// Refuses an instance that nobody could tell from one before it.
+fn check_router(routers: &[(RouterParams, Spot)], params: &RouterParams, draft: &Draft, report: &mut Report) {
+    let same = routers.iter().find(|(other, _)| {
+        (&other.interface, other.family, other.vrid) == (&params.interface, params.family, params.vrid)
+            && !is_told_apart(&other.transport, &params.transport)
+    });
+    if let Some((other, spot)) = same {
+        let refusal = Refusal::SameRouter {
+            interface: params.interface.clone(),
+            family: params.family,
+            vrid: params.vrid,
+            instance: other.name.clone(),
+            line: spot.line,
+        };
+        report.refuse(draft.vrid.as_ref().map_or(draft.spot, |vrid| vrid.spot), refusal);
+    }
+}
+
+fn definition_kind(keyword: &str) -> Option<TrackKind> {
+    match keyword {
+        "vrrp_script" => Some(TrackKind::Script),
+        "track_file" | "vrrp_track_file" => Some(TrackKind::File),
+        "vrrp_track_process" => Some(TrackKind::Process),
+        "bfd_instance" => Some(TrackKind::Bfd),
+        _ => None,
+    }
+}
+
+fn twice(node: &Node, line: u32, report: &mut Report) {
+    let name = node.word(0).map(|word| remark::excerpt(&word.value)).unwrap_or_default();
+    report.remark(node.spot, Remark::Twice { what: format!("{} {name}", node.keyword), line });
+}
+
+fn not_applied(list: &'static str, node: &Node, report: &mut Report) {
+    if !node.body.is_empty() {
+        report.remark(node.spot, Remark::Routes { list, count: node.body.len() });
+    }
+}

@@ -1,0 +1,490 @@
+//! What of a keepalived.conf is dropped or understood differently, and what cannot be run at all, in words to act on.
+//!
+//! One stop before: whoever found it; one stop after: `problem`, which adds the place.
+
+use std::fmt;
+use std::net::IpAddr;
+
+pub(super) use crate::config::error::excerpt;
+use crate::wire::field::{Family, Vrid};
+
+/// Why Keepalived could not run this file, or why running it here would be unsafe.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It defines, repeats or includes itself without end.
+    Endless,
+    /// A file that is being read is included again.
+    IncludeLoop {
+        /// The file.
+        path: String,
+    },
+    /// An include that insists found nothing.
+    NothingIncluded {
+        /// As written.
+        pattern: String,
+    },
+    /// An include that insists found a file that cannot be read.
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// A keyword without what must follow.
+    MissingWord {
+        /// The keyword.
+        keyword: &'static str,
+    },
+    /// Not one line is of this language.
+    NotKeepalived,
+    /// No `vrrp_instance` at all.
+    NoInstance,
+    /// An instance without a `virtual_router_id`.
+    NoRouterId,
+    /// An instance without an interface.
+    NoInterface,
+    /// No interface can have this name.
+    BadInterface {
+        /// As written.
+        found: String,
+    },
+    /// A version 3 or strict instance without addresses.
+    NoAddresses,
+    /// `vrrp_strict` and unicast.
+    StrictUnicast,
+    /// Two instances that nobody could tell apart.
+    SameRouter {
+        /// The interface of both.
+        interface: String,
+        /// The family of both.
+        family: Family,
+        /// The identifier of both.
+        vrid: Vrid,
+        /// The other instance.
+        instance: String,
+        /// Its line.
+        line: u32,
+    },
+    /// `auth_hmac`.
+    Hmac,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endless => {
+                f.write_str("the file defines, repeats or includes itself without end; nothing behind this is read")
+            }
+            Self::IncludeLoop { path } => {
+                write!(f, "{path} is being read already, or too many files are included; take this line out")
+            }
+            Self::NothingIncluded { pattern } => write!(f, "no file fits {pattern:?}, and this keyword insists on one"),
+            Self::Unreadable { path, why } => write!(f, "{path}: {why}, and this keyword insists on it"),
+            Self::MissingWord { keyword } => {
+                write!(f, "`{keyword}` needs a word behind it; Keepalived ends at this line too")
+            }
+            Self::NotKeepalived => {
+                f.write_str("no line of it is keepalived.conf; if it is TOML, say --format toml or name it .toml")
+            }
+            Self::NoInstance => f.write_str("no vrrp_instance, so there is no address to move"),
+            Self::NoRouterId => f.write_str("the instance has no usable virtual_router_id; write one from 1 to 255"),
+            Self::NoInterface => f.write_str("the instance has no interface; write `interface eth0`"),
+            Self::BadInterface { found } => {
+                write!(f, "no interface can be named {found:?}; expected 1 to 15 bytes without blanks, '/' and ':'")
+            }
+            Self::NoAddresses => f.write_str(
+                "the instance has no usable virtual_ipaddress, and version 3 and strict mode need one; write one",
+            ),
+            Self::StrictUnicast => f.write_str(
+                "strict mode and unicast exclude each other, and Keepalived ends here; \
+                 take vrrp_strict (or strict_mode) or unicast_peer out",
+            ),
+            Self::SameRouter { interface, family, vrid, instance, line } => write!(
+                f,
+                "virtual_router_id {vrid} on {interface} over {family} is already that of instance {instance:?}, \
+                 at line {line}; give this one another number"
+            ),
+            Self::Hmac => f.write_str(
+                "auth_hmac is not supported by this version; the other nodes would drop its adverts and it theirs, \
+                 which makes two masters, so it does not start",
+            ),
+        }
+    }
+}
+
+/// What is dropped or understood differently.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// A line that is too long.
+    LongLine {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A line with a NUL byte.
+    NulLine,
+    /// Bytes that are no text.
+    NotUtf8,
+    /// An odd number of double quotes.
+    OpenQuote,
+    /// A `{` where no block begins.
+    UnexpectedOpen,
+    /// A `}` where no block ends.
+    ExtraClose,
+    /// A block without its `{`.
+    MissingOpen {
+        /// Its keyword.
+        keyword: String,
+    },
+    /// A block without its `}`.
+    MissingClose {
+        /// Its keyword.
+        keyword: String,
+    },
+    /// A sequence that cannot be read.
+    BadSequence {
+        /// As written.
+        text: String,
+    },
+    /// A random number was asked for.
+    Random {
+        /// What stands in its place.
+        taken: String,
+    },
+    /// An include that found nothing.
+    NothingIncluded {
+        /// As written.
+        pattern: String,
+    },
+    /// A file that is not included.
+    NotIncluded {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// A keyword nobody knows there.
+    Unknown {
+        /// As written.
+        keyword: String,
+        /// Where; `None`: outside any block.
+        block: Option<String>,
+        /// What was probably meant.
+        meant: Option<&'static str>,
+        /// A `{` follows.
+        has_brace: bool,
+    },
+    /// Words that nobody asked for.
+    ExtraWords {
+        /// The keyword.
+        keyword: String,
+        /// The words.
+        words: String,
+    },
+    /// A value that is not taken.
+    Value {
+        /// The keyword.
+        keyword: String,
+        /// As written.
+        found: String,
+        /// What it takes.
+        expected: String,
+        /// What holds instead.
+        instead: String,
+    },
+    /// What is none of our business.
+    Skipped {
+        /// The keyword.
+        keyword: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A keyword that has no effect here.
+    NotApplied {
+        /// The keyword.
+        keyword: String,
+        /// What leaving it out means, and what to do.
+        effect: &'static str,
+    },
+    /// Something that decides over the address and is not run.
+    NotRun {
+        /// Keyword and name.
+        what: String,
+        /// What leaving it out means.
+        effect: &'static str,
+    },
+    /// An entry of a list that cannot be read.
+    BadEntry {
+        /// What the list holds.
+        list: &'static str,
+        /// As written.
+        found: String,
+    },
+    /// A name that is there twice.
+    Twice {
+        /// Keyword and name.
+        what: String,
+        /// Line of the first.
+        line: u32,
+    },
+    /// A name that nobody defined before.
+    Undefined {
+        /// Keyword and name.
+        what: String,
+        /// Line of its definition behind this one.
+        defined_at: Option<u32>,
+    },
+    /// A definition that nobody uses.
+    Unused {
+        /// Keyword and name.
+        what: String,
+    },
+    /// A command that only a shell could run.
+    ShellSyntax {
+        /// The first word of it.
+        word: String,
+    },
+    /// A password longer than 8 bytes.
+    LongPassword,
+    /// An address without a prefix length.
+    BareAddress {
+        /// The address.
+        address: IpAddr,
+        /// How many more of the instance have none.
+        others: usize,
+    },
+    /// An address of the other family.
+    OtherFamily {
+        /// The address.
+        address: IpAddr,
+        /// Family of the instance.
+        family: Family,
+    },
+    /// An address of another instance.
+    OfAnother {
+        /// The address.
+        address: IpAddr,
+        /// The other instance.
+        instance: String,
+    },
+    /// More addresses than an advert carries.
+    NotAdvertised {
+        /// How many are not listed.
+        count: usize,
+    },
+    /// Options that contradict each other.
+    Contradiction {
+        /// What holds, and what to do.
+        text: &'static str,
+    },
+    /// A name that cannot be kept.
+    Renamed {
+        /// As written.
+        found: String,
+        /// What it is here.
+        name: String,
+    },
+    /// Keywords of `global_defs` behind the instances they should hold for.
+    TooLate {
+        /// The keyword.
+        keyword: String,
+    },
+    /// Routes or rules, which nobody applies.
+    Routes {
+        /// `virtual_routes` or another list.
+        list: &'static str,
+        /// How many entries.
+        count: usize,
+    },
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LongLine { .. }
+            | Self::NulLine
+            | Self::NotUtf8
+            | Self::OpenQuote
+            | Self::UnexpectedOpen
+            | Self::ExtraClose
+            | Self::MissingOpen { .. }
+            | Self::MissingClose { .. }
+            | Self::BadSequence { .. }
+            | Self::Random { .. }
+            | Self::NothingIncluded { .. }
+            | Self::NotIncluded { .. }
+            | Self::Unknown { .. } => self.fmt_text(f),
+            Self::ExtraWords { .. }
+            | Self::Value { .. }
+            | Self::Skipped { .. }
+            | Self::NotApplied { .. }
+            | Self::NotRun { .. }
+            | Self::BadEntry { .. }
+            | Self::Twice { .. }
+            | Self::Undefined { .. }
+            | Self::Unused { .. }
+            | Self::Renamed { .. }
+            | Self::TooLate { .. }
+            | Self::Routes { .. } => self.fmt_keyword(f),
+            Self::ShellSyntax { .. }
+            | Self::LongPassword
+            | Self::BareAddress { .. }
+            | Self::OtherFamily { .. }
+            | Self::OfAnother { .. }
+            | Self::NotAdvertised { .. }
+            | Self::Contradiction { .. } => self.fmt_sense(f),
+        }
+    }
+}
+
+impl Remark {
+    /// Says what is wrong with the text of the file.
+    fn fmt_text(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LongLine { bytes } => {
+                write!(f, "the line has {bytes} bytes and is ignored, as by Keepalived; at most 1023 are read")
+            }
+            Self::NulLine => f.write_str("the line has a NUL byte and is ignored, as by Keepalived"),
+            Self::NotUtf8 => f.write_str("some bytes are no UTF-8 and are read as question marks; write UTF-8"),
+            Self::OpenQuote => f.write_str("a double quote is not closed on this line; add it"),
+            Self::UnexpectedOpen => f.write_str("no block begins at this `{`, so it is ignored, as by Keepalived"),
+            Self::ExtraClose => f.write_str("no block is open at this `}`, so it is ignored, as by Keepalived"),
+            Self::MissingOpen { keyword } => {
+                write!(f, "`{keyword}` has no `{{`; what follows is read as Keepalived reads it; add the brace")
+            }
+            Self::MissingClose { keyword } => write!(
+                f,
+                "the block of `{keyword}` is not closed, so all that follows was read as part of it, as by Keepalived; \
+                 add the `}}`"
+            ),
+            Self::BadSequence { text } => {
+                write!(f, "cannot be read as ~SEQ(name, start, step, end) or ~LST(name, values...): {text:?}; ignored")
+            }
+            Self::Random { taken } => write!(f, "random numbers are not made; {taken} stands in the place of this one"),
+            Self::NothingIncluded { pattern } => write!(f, "no file fits {pattern:?}; nothing is included"),
+            Self::NotIncluded { path, why } => write!(f, "{path} is not included: {why}"),
+            Self::Unknown { keyword, block, meant, has_brace } => {
+                write!(f, "unknown keyword {:?} ", keyword)?;
+                match block {
+                    Some(block) => write!(f, "in `{block}`")?,
+                    None => f.write_str("outside any block")?,
+                }
+                f.write_str("; the line is ignored, as by Keepalived")?;
+                if *has_brace {
+                    f.write_str(", and so is its `{`: the next `}` ends the block around it")?;
+                }
+                meant.map_or(Ok(()), |meant| write!(f, "; did you mean `{meant}`?"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says what becomes of a keyword.
+    fn fmt_keyword(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ExtraWords { keyword, words } => write!(f, "`{keyword}` takes less; ignored: {words:?}"),
+            Self::Value { keyword, found, expected, instead } => {
+                write!(f, "`{keyword}` is {found:?}; expected {expected}; {instead}")
+            }
+            Self::Skipped { keyword, reason } => write!(f, "`{keyword}` is skipped: {reason}"),
+            Self::NotApplied { keyword, effect } => write!(f, "`{keyword}` is not applied: {effect}"),
+            Self::NotRun { what, effect } => write!(f, "{what}: not run by this version, {effect}"),
+            Self::BadEntry { list, found } => {
+                write!(f, "{found:?} cannot be read; the whole entry is left out of the {list}; mend it")
+            }
+            Self::Twice { what, line } => {
+                write!(f, "{what} is already there, at line {line}; this one is left out, as by Keepalived")
+            }
+            Self::Undefined { what, defined_at: Some(line) } => write!(
+                f,
+                "{what} is defined only behind this, at line {line}, so Keepalived ignores it here; \
+                 move the definition up"
+            ),
+            Self::Undefined { what, defined_at: None } => {
+                write!(f, "{what} is not defined, so it is ignored, as by Keepalived")
+            }
+            Self::Unused { what } => write!(f, "{what} is used by no instance"),
+            Self::Renamed { found, name } => {
+                write!(
+                    f,
+                    "the name {found:?} becomes {name:?}: names have 1 to 64 characters without blanks and slashes"
+                )
+            }
+            Self::TooLate { keyword } => write!(
+                f,
+                "`{keyword}` does not hold for the instances in front of it, as in Keepalived; \
+                 move global_defs to the beginning"
+            ),
+            Self::Routes { list, count } => write!(
+                f,
+                "{count} entries of `{list}` are not applied by this version: nobody adds these; \
+                 set them up outside, or keep Keepalived where they are needed"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says what does not fit together.
+    fn fmt_sense(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShellSyntax { word } => write!(
+                f,
+                "no shell is involved, so {word:?} is a plain word to the program; \
+                 put the line into a script, or write sh -c '...'"
+            ),
+            Self::LongPassword => f.write_str("only the first 8 bytes of auth_pass count; cut it on every node"),
+            Self::BareAddress { address, others } => {
+                let bits = if address.is_ipv6() { 128 } else { 32 };
+                write!(f, "{address} has no prefix length and gets /{bits}, as with Keepalived")?;
+                if *others > 0 { write!(f, "; so do {others} more of this instance") } else { Ok(()) }
+            }
+            Self::OtherFamily { address, family } => write!(
+                f,
+                "{address} is left out, as by Keepalived: adverts of this instance carry {family}; \
+                 put it into virtual_ipaddress_excluded and it moves along"
+            ),
+            Self::OfAnother { address, instance } => write!(
+                f,
+                "{address} already belongs to instance {instance:?} and is left out here; \
+                 two elections cannot move one address"
+            ),
+            Self::NotAdvertised { count } => {
+                write!(f, "{count} addresses do not fit an advert; they move along unlisted, as with Keepalived")
+            }
+            Self::Contradiction { text } => f.write_str(text),
+            _ => Ok(()),
+        }
+    }
+
+    /// Names the kind of remark, for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::LongLine { .. } => "long-line",
+            Self::NulLine => "nul-line",
+            Self::NotUtf8 => "not-utf8",
+            Self::OpenQuote => "open-quote",
+            Self::UnexpectedOpen | Self::ExtraClose | Self::MissingOpen { .. } | Self::MissingClose { .. } => "braces",
+            Self::BadSequence { .. } | Self::Random { .. } => "sequence",
+            Self::NothingIncluded { .. } | Self::NotIncluded { .. } => "include",
+            Self::Unknown { .. } => "unknown-keyword",
+            Self::ExtraWords { .. } => "extra-words",
+            Self::Value { .. } => "value",
+            Self::Skipped { .. } => "skipped",
+            Self::NotApplied { .. } => "not-applied",
+            Self::NotRun { .. } => "not-run",
+            Self::BadEntry { .. } => "bad-entry",
+            Self::Twice { .. } => "twice",
+            Self::Undefined { .. } => "undefined",
+            Self::Unused { .. } => "unused",
+            Self::ShellSyntax { .. } => "shell-syntax",
+            Self::LongPassword => "long-password",
+            Self::BareAddress { .. } => "bare-address",
+            Self::OtherFamily { .. } => "other-family",
+            Self::OfAnother { .. } => "of-another",
+            Self::NotAdvertised { .. } => "not-advertised",
+            Self::Contradiction { .. } => "contradiction",
+            Self::Renamed { .. } => "renamed",
+            Self::TooLate { .. } => "too-late",
+            Self::Routes { .. } => "routes",
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! keepalived.conf in, parameters out: each keyword, other people's files, and what nobody would write.
+
+mod comments;
+mod corpus;
+mod hostile;
+mod include;
+mod keywords;
+mod property;
+mod reader;
