@@ -190,7 +190,7 @@ fn shows_address(cluster: &Cluster, holders: &[Node]) -> Result<(), LabError> {
     Ok(())
 }
 
-/// Checks that a node's daemon has written a line that ends with, or goes on after, these words.
+/// Checks that a node's daemon has written these words.
 fn said(cluster: &Cluster, node: Node, words: &str) -> Result<(), LabError> {
     let awaited = format!("{words:?} in the log of node {node}");
     let has_words = || cluster.lines(node).iter().any(|line| line.contains(words));
