@@ -62,10 +62,12 @@ fn life_of_a_pair(kinds: [Kind; 2]) {
         };
         play(&mut cluster, &name, &started);
         shows_address(&cluster, &[A])?;
-        play(&mut cluster, &name, &steps! { Die(A) => [B], Death; });
+        let died = steps! { Die(A) => [B], Death; };
+        play(&mut cluster, &name, &died);
         shows_address(&cluster, &[B])?;
         said(&cluster, B, &entering_master(kinds[1], "loadbalancer2"))?;
-        play(&mut cluster, &name, &steps! { Start(A) => [A], Handover; });
+        let returned = steps! { Start(A) => [A], Handover; };
+        play(&mut cluster, &name, &returned);
         said(&cluster, A, &entering_master(kinds[0], "loadbalancer1"))?;
         let stopped = steps! {
             Stop(A) => [B], Handover;
