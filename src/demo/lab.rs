@@ -11,9 +11,10 @@ use std::path::Path;
 use super::error::LabError;
 use super::namespace::Namespace;
 use super::netlink::{Netlink, index_of};
+use super::site::Site;
 use crate::wire::field::Family;
 
-/// The interface of each node and of the client.
+/// The interface of each node and of the client, unless the [`Site`] says otherwise.
 pub const INTERFACE: &str = "eth0";
 /// The address that moves, IPv4.
 pub const VIP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 1));
@@ -86,6 +87,7 @@ pub struct Lab {
     client: Namespace,
     switch: Namespace,
     bridge: u32,
+    site: Site,
     /// Switch ports by node, in the order of `nodes`.
     ports: Vec<u32>,
 }
@@ -95,18 +97,24 @@ impl Lab {
     ///
     /// **Errors:** [`LabError::Forbidden`] when the user may not make namespaces.
     pub fn new(size: usize) -> Result<Self, LabError> {
+        Self::at(Site::USUAL, size)
+    }
+
+    /// Builds a laboratory as [`Lab::new`] does, with other names and addresses.
+    pub fn at(site: Site, size: usize) -> Result<Self, LabError> {
         let switch = Namespace::new("switch")?;
         let bridge = switch
             .enter(|| Netlink::open()?.add_bridge("br0"))
             .map_err(LabError::kernel("make the switch (bridge)"))?;
-        let client = host(&switch, bridge, "client", &client_addresses(), 64)?.0;
+        let client = host(&switch, bridge, site.interface, "client", &client_addresses(site), 64)?.0;
         let (mut nodes, mut ports) = (Vec::new(), Vec::new());
         for node in Node::ALL.into_iter().take(size) {
-            let (namespace, port) = host(&switch, bridge, &node.to_string(), &node_addresses(node), node.ttl())?;
+            let addresses = node_addresses(site, node);
+            let (namespace, port) = host(&switch, bridge, site.interface, &node.to_string(), &addresses, node.ttl())?;
             nodes.push((node, namespace));
             ports.push(port);
         }
-        Ok(Self { nodes, client, switch, bridge, ports })
+        Ok(Self { nodes, client, switch, bridge, site, ports })
     }
 
     /// Returns the nodes, in order.
@@ -159,10 +167,11 @@ impl Lab {
 
     /// Takes an address from a node, as its reboot would; no error if it is not there.
     pub fn forget_address(&self, node: Node, address: IpAddr) -> Result<(), LabError> {
+        let interface = self.site.interface;
         self.namespace(node)?
             .enter(move || {
                 let max_prefix_len = Family::of(&address).max_prefix_len();
-                Netlink::open()?.delete_address(index_of(INTERFACE)?, address, max_prefix_len)
+                Netlink::open()?.delete_address(index_of(interface)?, address, max_prefix_len)
             })
             .map_err(LabError::kernel(format!("delete {address} from node {node}")))
     }
@@ -184,6 +193,7 @@ fn no_such(node: Node) -> LabError {
 fn host(
     switch: &Namespace,
     bridge: u32,
+    interface: &'static str,
     name: &str,
     addresses: &[(IpAddr, u8)],
     ttl: u8,
@@ -203,7 +213,7 @@ fn host(
     let port = switch
         .enter(move || {
             let mut netlink = Netlink::open()?;
-            let port = netlink.add_veth(&port_name, INTERFACE, other_end.as_fd())?;
+            let port = netlink.add_veth(&port_name, interface, other_end.as_fd())?;
             netlink.set_bridge(port, Some(bridge))?;
             Ok(port)
         })
@@ -212,7 +222,7 @@ fn host(
     namespace
         .enter(move || {
             let mut netlink = Netlink::open()?;
-            let index = index_of(INTERFACE)?;
+            let index = index_of(interface)?;
             netlink.set_up(index, true)?;
             addresses.into_iter().try_for_each(|(address, prefix_len)| netlink.add_address(index, address, prefix_len))
         })
@@ -220,13 +230,13 @@ fn host(
     Ok((namespace, port))
 }
 
-fn node_addresses(node: Node) -> [(IpAddr, u8); 3] {
-    [(node.address(Family::V4), 16), (node.link_local(), 64), (node.address(Family::V6), 64)]
+fn node_addresses(site: Site, node: Node) -> [(IpAddr, u8); 3] {
+    [(site.address(node, Family::V4), site.prefix_len), (node.link_local(), 64), (node.address(Family::V6), 64)]
 }
 
-fn client_addresses() -> [(IpAddr, u8); 3] {
+fn client_addresses(site: Site) -> [(IpAddr, u8); 3] {
     [
-        (IpAddr::V4(Ipv4Addr::new(10, 77, 0, 254)), 16),
+        (IpAddr::V4(site.client), site.prefix_len),
         (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xfe)), 64),
         (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 0xfe)), 64),
     ]

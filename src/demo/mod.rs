@@ -21,6 +21,7 @@ pub mod rootless;
 pub mod scratch;
 pub mod screen;
 pub mod show;
+pub mod site;
 pub mod table;
 pub mod watch;
 

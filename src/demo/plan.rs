@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::lab::{INTERFACE, Node};
+use super::lab::Node;
+use super::site::Site;
 use crate::wire::field::{Family, Version};
 
 /// Identifier of the laboratory's virtual router.
@@ -15,6 +16,8 @@ pub const VRID: u8 = 51;
 /// The plan for one virtual router.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Where the nodes are.
+    pub site: Site,
     /// Protocol version.
     pub version: Version,
     /// Family of the adverts.
@@ -46,7 +49,7 @@ impl Plan {
     pub fn source(&self, node: Node) -> IpAddr {
         match (self.family, self.is_multicast) {
             (Family::V6, true) => node.link_local(),
-            (Family::V4, _) | (Family::V6, false) => node.address(self.family),
+            (Family::V4, _) | (Family::V6, false) => self.site.address(node, self.family),
         }
     }
 
@@ -74,7 +77,8 @@ impl Plan {
         let quoted = |addresses: &mut dyn Iterator<Item = IpAddr>| {
             addresses.map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ")
         };
-        let mut text = format!("[daemon]\nnode = \"{node}\"\n\n[instance.web]\ninterface = \"{INTERFACE}\"\n");
+        let mut text =
+            format!("[daemon]\nnode = \"{node}\"\n\n[instance.web]\ninterface = \"{}\"\n", self.site.interface);
         // Writing to a string does not fail.
         let mut line = |key: &str, value: &dyn std::fmt::Display| {
             let _ = writeln!(text, "{key} = {value}");
@@ -104,6 +108,7 @@ mod tests {
 
     fn plan(version: Version, interval: Duration) -> Plan {
         Plan {
+            site: Site::USUAL,
             version,
             family: Family::V4,
             is_multicast: false,

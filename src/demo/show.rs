@@ -15,6 +15,7 @@ use super::probe::{Outage, Probe};
 use super::process::Process;
 use super::scratch::Scratch;
 use super::screen::{Look, Screen};
+use super::site::Site;
 use super::table::Row;
 use super::watch::Watch;
 use crate::wire::field::{Family, Version};
@@ -57,6 +58,7 @@ impl Show {
     /// Builds the laboratory for `program`, the binary to show. Waiting ends once `interrupted` is true.
     pub fn new(program: PathBuf, screen: Screen, interrupted: Arc<AtomicBool>) -> Result<Self, LabError> {
         let plan = Plan {
+            site: Site::USUAL,
             version: Version::V3,
             family: Family::V4,
             is_multicast: false,

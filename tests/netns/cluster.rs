@@ -26,6 +26,8 @@ pub struct Cluster {
     /// What every node is told.
     pub plan: Plan,
     kinds: Vec<Kind>,
+    /// Keepalived's files, where a node has one that is not written from the plan.
+    files: BTreeMap<Node, String>,
     scratch: Scratch,
     starts: u32,
 }
@@ -33,11 +35,19 @@ pub struct Cluster {
 impl Cluster {
     /// Builds the laboratory; no daemon runs yet.
     pub fn new(plan: &Plan, kinds: &[Kind]) -> Result<Self, LabError> {
-        let lab = Lab::new(plan.priorities.len())?;
+        let lab = Lab::at(plan.site, plan.priorities.len())?;
         let watch = Watch::new(&lab, Arc::new(AtomicBool::new(false)))?;
         let probe = Probe::new(lab.client(), *plan.addresses.last().expect("a plan has an address"))?;
         let (plan, kinds, scratch) = (plan.clone(), kinds.to_vec(), Scratch::new()?);
-        Ok(Self { daemons: BTreeMap::new(), probe, watch, lab, plan, kinds, scratch, starts: 0 })
+        let (daemons, files) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { daemons, probe, watch, lab, plan, kinds, files, scratch, starts: 0 })
+    }
+
+    /// Builds the laboratory as [`Cluster::new`] does, for nodes whose keepalived.conf is given, one for each node.
+    pub fn with_files(plan: &Plan, kinds: &[Kind], files: &[String]) -> Result<Self, LabError> {
+        let mut cluster = Self::new(plan, kinds)?;
+        cluster.files = plan.nodes().zip(files.iter().cloned()).collect();
+        Ok(cluster)
     }
 
     /// Returns what runs on a node; a third node runs what the first does.
@@ -52,7 +62,11 @@ impl Cluster {
         let folder = self.scratch.path().join(format!("{node}{}", self.starts));
         std::fs::create_dir(&folder).map_err(LabError::kernel(format!("make {}", folder.display())))?;
         self.lab.heal(node)?;
-        let daemon = Daemon::start(self.kind(node), &self.lab, &self.plan, node, &folder)?;
+        let (kind, lab, plan) = (self.kind(node), &self.lab, &self.plan);
+        let daemon = match self.files.get(&node) {
+            Some(conf) => Daemon::start_with(kind, lab, plan, node, &folder, conf)?,
+            None => Daemon::start(kind, lab, plan, node, &folder)?,
+        };
         self.daemons.insert(node, daemon);
         Ok(())
     }
@@ -60,6 +74,14 @@ impl Cluster {
     /// Stops a node's daemon in order.
     pub fn stop(&mut self, node: Node) -> Result<(), LabError> {
         self.daemons.remove(&node).map_or(Ok(()), Daemon::stop)
+    }
+
+    /// Puts another program in the place of a node's daemon: stops the one, starts the other at once.
+    pub fn swap(&mut self, node: Node, kind: Kind) -> Result<(), LabError> {
+        self.stop(node)?;
+        let nodes = self.plan.nodes().map(|one| if one == node { kind } else { self.kind(one) });
+        self.kinds = nodes.collect();
+        self.start(node)
     }
 
     /// Kills a node's host: its link goes first, so that nothing can say goodbye; then its daemon and its addresses.
@@ -99,6 +121,23 @@ impl Cluster {
             false => self.daemons.contains_key(node) && by_advert.contains(node),
         };
         self.plan.nodes().filter(is_holder).collect()
+    }
+
+    /// Returns all that a node's running daemon wrote; nothing when none runs.
+    pub fn lines(&self, node: Node) -> Vec<String> {
+        self.daemons.get(&node).map(Daemon::lines).unwrap_or_default()
+    }
+
+    /// Runs a command on a node and returns what it wrote to its standard output.
+    pub fn output(&self, node: Node, command: &[&'static str]) -> Result<String, LabError> {
+        let tried = format!("run {} on node {node}", command.join(" "));
+        let words = command.to_vec();
+        let output = self.lab.namespace(node)?.enter(move || {
+            let (program, arguments) = words.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+            std::process::Command::new(program).args(arguments).output()
+        });
+        let output = output.map_err(LabError::kernel(tried))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Fails if a daemon that should run has ended.

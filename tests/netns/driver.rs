@@ -23,8 +23,8 @@ pub enum Kind {
     Frr,
     /// Ours.
     Vrrpd,
-    /// Ours, with the file that Keepalived would get.
-    Unchanged,
+    /// Ours, with the very keepalived.conf that Keepalived is given.
+    VrrpdConf,
 }
 
 impl Kind {
@@ -33,23 +33,23 @@ impl Kind {
         match self {
             Self::Keepalived => Duration::from_millis(1500),
             Self::Frr => Duration::from_secs(4),
-            Self::Vrrpd | Self::Unchanged => Duration::from_millis(500),
-        }
-    }
-
-    /// Says whether it is ours, whatever file it reads.
-    pub fn is_ours(self) -> bool {
-        match self {
-            Self::Keepalived | Self::Frr => false,
-            Self::Vrrpd | Self::Unchanged => true,
+            Self::Vrrpd | Self::VrrpdConf => Duration::from_millis(500),
         }
     }
 
     /// Says whether the node's address list shows who is master.
     pub fn moves_addresses(self) -> bool {
         match self {
-            Self::Keepalived | Self::Vrrpd | Self::Unchanged => true,
+            Self::Keepalived | Self::Vrrpd | Self::VrrpdConf => true,
             Self::Frr => false,
+        }
+    }
+
+    /// Says whether it is our daemon, whatever file it reads.
+    pub fn is_ours(self) -> bool {
+        match self {
+            Self::Vrrpd | Self::VrrpdConf => true,
+            Self::Keepalived | Self::Frr => false,
         }
     }
 }
@@ -64,12 +64,22 @@ pub struct Daemon {
 impl Daemon {
     /// Starts a daemon on a node; `folder` is its own and exists.
     pub fn start(kind: Kind, lab: &Lab, plan: &Plan, node: Node, folder: &Path) -> Result<Self, LabError> {
+        Self::start_with(kind, lab, plan, node, folder, &keepalived_conf(plan, node))
+    }
+
+    /// Starts a daemon as [`Daemon::start`] does; where it reads a keepalived.conf, that has this text.
+    pub fn start_with(
+        kind: Kind,
+        lab: &Lab,
+        plan: &Plan,
+        node: Node,
+        folder: &Path,
+        conf: &str,
+    ) -> Result<Self, LabError> {
         let processes = match kind {
-            Kind::Keepalived => vec![run(lab, node, keepalived(plan, node, folder)?)?],
+            Kind::Keepalived => vec![run(lab, node, keepalived(conf, folder)?)?],
             Kind::Vrrpd => vec![run(lab, node, vrrpd("vrrpd.toml", &plan.toml(node), folder)?)?],
-            Kind::Unchanged => {
-                vec![run(lab, node, vrrpd("keepalived.conf", &keepalived_conf(plan, node), folder)?)?]
-            }
+            Kind::VrrpdConf => vec![run(lab, node, vrrpd("keepalived.conf", conf, folder)?)?],
             Kind::Frr => {
                 prepare_frr(lab, plan, node, folder)?;
                 let zebra = run(lab, node, frr("zebra", folder)?)?;
@@ -83,6 +93,11 @@ impl Daemon {
     /// Says whether all of it is running.
     pub fn is_alive(&mut self) -> bool {
         self.processes.iter_mut().all(Process::is_alive)
+    }
+
+    /// Returns all that it wrote.
+    pub fn lines(&self) -> Vec<String> {
+        self.processes.iter().flat_map(|process| process.last_lines(usize::MAX)).collect()
     }
 
     /// Returns its last words.
@@ -114,6 +129,7 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
     fs::write(path, text).map_err(LabError::kernel(format!("write {}", path.display())))
 }
 
+/// Makes our command line; the file's name says what language it is in.
 fn vrrpd(name: &str, text: &str, folder: &Path) -> Result<Command, LabError> {
     let config = folder.join(name);
     write(&config, text)?;
@@ -125,9 +141,9 @@ fn vrrpd(name: &str, text: &str, folder: &Path) -> Result<Command, LabError> {
     Ok(command)
 }
 
-fn keepalived(plan: &Plan, node: Node, folder: &Path) -> Result<Command, LabError> {
+fn keepalived(conf: &str, folder: &Path) -> Result<Command, LabError> {
     let config = folder.join("keepalived.conf");
-    write(&config, &keepalived_conf(plan, node))?;
+    write(&config, conf)?;
     let mut command = Command::new(program(&["/usr/sbin/keepalived", "/usr/bin/keepalived"]));
     command.args(["-n", "-P", "-l", "-G", "-D", "-f"]).arg(config);
     for (flag, file) in [("-p", "main.pid"), ("-r", "vrrp.pid"), ("-c", "check.pid")] {
@@ -143,7 +159,7 @@ fn keepalived_conf(plan: &Plan, node: Node) -> String {
         format!("global_defs {{\n  router_id {node}\n  script_user root\n}}"),
         "vrrp_instance web {".to_owned(),
         "  state BACKUP".to_owned(),
-        format!("  interface {INTERFACE}"),
+        format!("  interface {}", plan.site.interface),
         format!("  virtual_router_id {VRID}"),
         format!("  version {}", plan.version.number()),
         format!("  priority {}", plan.priority(node)),
@@ -160,7 +176,7 @@ fn keepalived_conf(plan: &Plan, node: Node) -> String {
     }
     lines.push("  virtual_ipaddress {".to_owned());
     for address in &plan.addresses {
-        lines.push(format!("    {address}/{} dev {INTERFACE}", Family::of(address).max_prefix_len()));
+        lines.push(format!("    {address}/{} dev {}", Family::of(address).max_prefix_len(), plan.site.interface));
     }
     lines.push("  }\n}\n".to_owned());
     lines.join("\n")

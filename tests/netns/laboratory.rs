@@ -10,7 +10,7 @@ use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A, B};
 use vrrpd::demo::lab::{INTERFACE, Lab, VIP_V4, VIP_V6};
 use vrrpd::demo::netlink::{Netlink, index_of};
-use vrrpd::demo::probe::Probe;
+use vrrpd::demo::probe::{GRACE, Probe};
 use vrrpd::demo::watch::Watch;
 use vrrpd::wire::field::Family;
 
@@ -54,6 +54,8 @@ fn look_at(vip: IpAddr) -> Result<(), LabError> {
         held_by(&[A])?;
         lab.heal(A)?;
         answered_by(Some(A))?;
+        // The client leaves out what may be under way: without this pause the end of the cut, too.
+        watch.pause(GRACE)?;
         let outage = probe.outage(since, now());
         let is_seen = outage.lost > 0 && outage.gap > Duration::from_millis(40);
         assert!(is_seen, "{vip}: a cut link went unseen: {outage:?}");

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
 
+mod article;
 mod cluster;
 mod conformance;
 mod demo;
@@ -22,7 +23,7 @@ mod tap;
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};
 
-use driver::Kind::{Frr, Keepalived, Unchanged, Vrrpd};
+use driver::Kind::{Frr, Keepalived, Vrrpd, VrrpdConf};
 
 /// Makes one test per story and pairing: `PAIRING::STORY`.
 macro_rules! tell {
@@ -49,10 +50,12 @@ tell! {
     ours_and_keepalived = [Vrrpd, Keepalived],
         host_death graceful_stop failback equal_priority nopreempt partition link_loss three_nodes
         v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast v3_multicast_ipv6;
-    keepalived_and_ours_unchanged = [Keepalived, Unchanged],
-        host_death nopreempt v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast;
-    ours_unchanged_and_keepalived = [Unchanged, Keepalived],
-        host_death nopreempt v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast;
+    keepalived_and_ours_by_conf = [Keepalived, VrrpdConf],
+        host_death graceful_stop failback nopreempt v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast;
+    ours_by_conf_and_keepalived = [VrrpdConf, Keepalived],
+        host_death graceful_stop failback nopreempt v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast;
+    ours_by_conf_alone = [VrrpdConf, VrrpdConf],
+        graceful_stop failback nopreempt v2_unicast v2_multicast v3_unicast_ipv6 v3_multicast_ipv6;
     ours_and_frr = [Vrrpd, Frr], v3_multicast;
     frr_and_ours = [Frr, Vrrpd], v3_multicast;
     ours_alone = [Vrrpd, Vrrpd],

@@ -5,6 +5,7 @@ use std::time::Duration;
 use vrrpd::demo::lab::Node::{A, B, C};
 use vrrpd::demo::lab::{VIP_LINK_LOCAL, VIP_V4, VIP_V6};
 use vrrpd::demo::plan::Plan;
+use vrrpd::demo::site::Site;
 use vrrpd::wire::field::{Family, Version};
 
 use crate::story::Act::{Die, Heal, Isolate, Start, Stop, Unplug};
@@ -13,6 +14,7 @@ use crate::story::{Miss, Step, Story};
 /// Version 3, IPv4, unicast, five adverts a second: quick, and far above this machine's noise.
 pub fn quick() -> Plan {
     Plan {
+        site: Site::USUAL,
         version: Version::V3,
         family: Family::V4,
         is_multicast: false,
@@ -28,6 +30,7 @@ macro_rules! steps {
         vec![$(Step { act: $act, holders: vec![$($holder),*], miss: Miss::$miss }),+]
     };
 }
+pub(crate) use steps;
 
 /// A master's host dies; the backup takes over in the time the protocol says.
 pub fn host_death() -> Story {

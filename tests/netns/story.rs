@@ -37,6 +37,8 @@ pub enum Act {
     Start(Node),
     /// A daemon is asked to stop.
     Stop(Node),
+    /// Another program takes the place of a daemon: the one is stopped, if it runs, and the other started at once.
+    Swap(Node, Kind),
     /// A host dies.
     Die(Node),
     /// A node is cut off from the others and from the client; its link stays up.
@@ -71,18 +73,23 @@ const EARLY: Duration = Duration::from_millis(5);
 pub fn tell(story: &Story, kinds: &[Kind]) {
     let told = (|| {
         let mut cluster = Cluster::new(&story.plan, kinds)?;
-        for (number, step) in story.steps.iter().enumerate() {
-            let since = now();
-            let measured = take(&mut cluster, step, since).unwrap_or_else(|error| {
-                let account = cluster.account(since);
-                panic!("{} {kinds:?}, step {} {:?}: {error}\n{account}", story.name, number + 1, step.act)
-            });
-            eprintln!("{} {kinds:?} {:?}: {measured}", story.name, step.act);
-        }
+        play(&mut cluster, &format!("{} {kinds:?}", story.name), &story.steps);
         Ok::<(), LabError>(())
     })();
     if let Err(error) = told {
         panic!("{} {kinds:?}: {error}", story.name);
+    }
+}
+
+/// Takes these steps with a cluster; panics where it goes another way than it should. `name` is for whoever reads that.
+pub fn play(cluster: &mut Cluster, name: &str, steps: &[Step]) {
+    for (number, step) in steps.iter().enumerate() {
+        let since = now();
+        let measured = take(cluster, step, since).unwrap_or_else(|error| {
+            let account = cluster.account(since);
+            panic!("{name}, step {} {:?}: {error}\n{account}", number + 1, step.act)
+        });
+        eprintln!("{name} {:?}: {measured}", step.act);
     }
 }
 
@@ -124,6 +131,7 @@ fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
     match act {
         Act::Start(node) => cluster.start(node),
         Act::Stop(node) => cluster.stop(node),
+        Act::Swap(node, kind) => cluster.swap(node, kind),
         Act::Die(node) => cluster.die(node),
         Act::Isolate(node) => cluster.isolate(node),
         Act::Unplug(node) => cluster.unplug(node),
@@ -134,7 +142,7 @@ fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
 /// Returns how long the step may take: the longest master-down interval of those involved and the slack.
 fn limit(cluster: &Cluster, step: &Step) -> Duration {
     let start = match step.act {
-        Act::Start(node) => cluster.kind(node).start_slack(),
+        Act::Start(node) | Act::Swap(node, _) => cluster.kind(node).start_slack(),
         Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Unplug(_) | Act::Heal(_) => Duration::ZERO,
     };
     longest_master_down(cluster) + start + SLACK
@@ -143,7 +151,7 @@ fn limit(cluster: &Cluster, step: &Step) -> Duration {
 /// Returns how long nothing must happen when nothing should: long enough for a node that wrongly wants the address.
 fn idle(cluster: &Cluster, step: &Step) -> Duration {
     let start = match step.act {
-        Act::Start(node) => cluster.kind(node).start_slack() / 2,
+        Act::Start(node) | Act::Swap(node, _) => cluster.kind(node).start_slack() / 2,
         Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Unplug(_) | Act::Heal(_) => Duration::ZERO,
     };
     longest_master_down(cluster) + start.max(SLACK)
@@ -214,7 +222,9 @@ fn check_outage(
             check_not_early(cluster, taker, dead, since)?;
             too_long(taker.map(|node| cluster.plan.master_down(node)).unwrap_or_default() + SLACK)
         }
-        (Miss::Death, Act::Start(_) | Act::Stop(_) | Act::Heal(_)) => Err(wrong("a death without a dead node".into())),
+        (Miss::Death, Act::Start(_) | Act::Stop(_) | Act::Swap(..) | Act::Heal(_)) => {
+            Err(wrong("a death without a dead node".into()))
+        }
     }
 }
 
