@@ -22,7 +22,7 @@ pub(super) fn record(notice: &Notice, name: Option<&str>) -> Record {
             Record::new(Level::Error, format!("cannot remove {place}: {refusal}; trying again"))
         }
         Notice::Leftovers { count } => {
-            Record::new(Level::Warn, format!("removing {count} addresses that an earlier run left behind"))
+            Record::new(Level::Warn, format!("removing {count} addresses that a daemon left behind"))
         }
         Notice::EntryPutBack { entry, count, .. } => {
             let text = format!("{of} {entry} was removed by another program and put back ({count} times so far)");

@@ -73,7 +73,8 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
     let path = options.config.clone().unwrap_or_else(config::default_path);
     let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
     for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+        let (file, line, column) = (&warning.file, warning.line, warning.column);
+        tracing::warn!("{file}:{line}:{column}: {}", warning.text());
     }
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;

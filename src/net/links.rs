@@ -21,6 +21,8 @@ pub struct Watch {
     pub fixed: HashSet<IpAddr>,
     /// Configured source addresses, wherever they are.
     pub sources: HashSet<IpAddr>,
+    /// Where VIPs belong that nobody but a Master may hold: interface, address, prefix length.
+    pub homes: HashSet<(String, IpAddr, u8)>,
 }
 
 impl Watch {
@@ -34,6 +36,8 @@ impl Watch {
             for vip in &router.vips {
                 watch.interfaces.extend(vip.interface.clone());
                 if !router.is_owner() {
+                    let interface = vip.interface.as_ref().unwrap_or(&router.interface);
+                    watch.homes.insert((interface.clone(), vip.address, vip.prefix_len));
                     watch.vips.insert(vip.address);
                 }
             }
@@ -213,10 +217,16 @@ impl Links {
         vip.or_else(|| view.own.iter().find(|address| address.place == *place))
     }
 
-    /// Returns the addresses that carry our mark, in no order.
+    /// Returns the addresses that carry our mark, and those without it where a VIP of ours belongs, in no order.
+    ///
+    /// The latter are what another daemon for the same address left behind when it was killed.
     pub fn ours(&self) -> impl Iterator<Item = Place> + '_ {
-        let vips = self.links.values().flat_map(|view| view.vips.values());
-        vips.filter(|address| address.protocol == OUR_PROTOCOL).map(|address| address.place)
+        let vips = self.links.values().flat_map(|view| view.vips.values().map(|address| (&view.link.name, address)));
+        let is_ours = |(name, address): &(&String, &Address)| {
+            let Place { address: vip, prefix_len, .. } = address.place;
+            address.protocol == OUR_PROTOCOL || self.watch.homes.contains(&((*name).clone(), vip, prefix_len))
+        };
+        vips.filter(is_ours).map(|(_, address)| address.place)
     }
 
     fn apply_link(&mut self, link: Link, changes: &mut Vec<Change>) {

@@ -343,6 +343,23 @@ fn leftovers_are_removed_before_ready_and_wanted_ones_adopted() {
 }
 
 #[test]
+fn unmarked_vip_goes_where_it_belongs_and_stays_elsewhere() {
+    privileged("service::unmarked_vip_goes_where_it_belongs_and_stays_elsewhere", || {
+        Pair::new().a.run(async |kernel| {
+            kernel.add_address("va", "10.9.0.30", 32).await;
+            kernel.add_address("va", "10.9.0.31", 24).await;
+            kernel.add_address("lo", "10.9.0.32", 32).await;
+            let params = router(["10.9.0.30/32", "10.9.0.31/32", "10.9.0.32/32"].map(vip).to_vec());
+            let service = Service::start(vec![watch_for(&params)]).await;
+            assert!(!kernel.has("va", "10.9.0.30").await, "what a killed daemon of another make left behind");
+            assert!(kernel.has("va", "10.9.0.31").await, "another prefix length is another address");
+            assert!(kernel.has("lo", "10.9.0.32").await, "and so is one on another interface");
+            assert!(service.seen.contains(&Report::Notice(Notice::Leftovers { count: 1 })), "{:?}", service.seen);
+        });
+    });
+}
+
+#[test]
 fn interfaces_are_followed_through_rename_delete_and_recreate() {
     privileged("service::interfaces_are_followed_through_rename_delete_and_recreate", || {
         let pair = Pair::new();
