@@ -8,14 +8,23 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{CheckArgs, Exit};
-use crate::config::{self, Format, Problem, Severity};
+use crate::config::{self, Format, Loaded, Problem, Problems, Severity, keepalived};
 
 /// Checks every file and prints what is wrong.
 pub fn run(args: &CheckArgs) -> Exit {
     let default = [config::default_path()];
     let paths: &[PathBuf] = if args.paths.is_empty() { &default } else { &args.paths };
     let format = args.format.map(Format::from);
-    let problems: Vec<Problem> = paths.iter().flat_map(|path| check(path, format)).collect();
+    let loaded: Vec<(String, Result<Loaded, Problems>)> =
+        paths.iter().map(|path| (path.display().to_string(), load(path, format))).collect();
+    let good: Vec<(&str, &Loaded)> =
+        loaded.iter().filter_map(|(name, result)| Some((name.as_str(), result.as_ref().ok()?))).collect();
+    let of_pairs = keepalived::weak_weights(&good);
+    let of_files = loaded.into_iter().flat_map(|(_, result)| match result {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems.0,
+    });
+    let problems: Vec<Problem> = of_files.chain(of_pairs).collect();
     let printed = if args.json { print_json(&problems) } else { print_lines(&problems) };
     if problems.iter().any(|problem| args.strict || problem.severity() == Severity::Error) {
         return Exit::Config;
@@ -27,16 +36,11 @@ pub fn run(args: &CheckArgs) -> Exit {
     }
 }
 
-/// Returns what is wrong with one file, in its order.
-fn check(path: &Path, format: Option<Format>) -> Vec<Problem> {
-    let loaded = if path == Path::new("-") {
+fn load(path: &Path, format: Option<Format>) -> Result<Loaded, Problems> {
+    if path == Path::new("-") {
         config::load_from("-", io::stdin().lock(), format.unwrap_or(Format::Toml))
     } else {
         config::load(path, format)
-    };
-    match loaded {
-        Ok(loaded) => loaded.warnings,
-        Err(problems) => problems.0,
     }
 }
 

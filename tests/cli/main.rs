@@ -81,6 +81,36 @@ fn every_file_is_checked_and_one_error_decides() {
 }
 
 #[test]
+fn weights_that_cannot_move_the_address_are_told_of_two_files_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, own: u8, peer: u8, priority: u8, weight: &str| {
+        let text = format!(
+            "vrrp_script chk {{\n  script \"/usr/bin/true\"\n  weight {weight}\n}}\nvrrp_instance web {{\n  interface eth0\n  \
+             virtual_router_id 51\n  priority {priority}\n  unicast_src_ip 10.0.0.{own}\n  unicast_peer {{\n    10.0.0.{peer}\n  \
+             }}\n  virtual_ipaddress {{\n    10.0.0.30/24\n  }}\n  track_script {{\n    chk\n  }}\n}}\n"
+        );
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    for (weight, lead) in [("-2", Some(10)), ("2", Some(10)), ("-10", Some(10)), ("-11", None), ("11", None)] {
+        let (one, two) = (file("lb1.conf", 1, 2, 100, weight), file("lb2.conf", 2, 1, 90, weight));
+        let (code, _, text) = outcome(&vrrpd(&["check", &one, &two]));
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("can never move")).collect();
+        assert_eq!((code, told.len()), (0, usize::from(lead.is_some())), "weight {weight}: {text}");
+        if let Some(lead) = lead {
+            let words = format!("lb1.conf:5:1: warning: weight {weight} of chk can never move the address of web: ");
+            assert!(told[0].contains(&words) && told[0].contains(&format!("is {lead} lower")), "{}", told[0]);
+        }
+        let (_, _, alone) = outcome(&vrrpd(&["check", &one]));
+        assert!(!alone.contains("can never move"), "one file alone does not prove it: {alone}");
+    }
+    let (one, stranger) = (file("lb1.conf", 1, 2, 100, "-2"), file("lb3.conf", 3, 1, 90, "-2"));
+    let (_, _, text) = outcome(&vrrpd(&["check", &one, &stranger]));
+    assert!(!text.contains("can never move"), "not each other's peers: {text}");
+}
+
+#[test]
 fn a_file_that_is_no_configuration_is_refused() {
     let directory = TempDir::new().unwrap();
     let named = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();

@@ -18,6 +18,7 @@ mod group;
 mod include;
 mod instance;
 mod lexer;
+mod pair;
 mod remark;
 mod report;
 mod route;
@@ -38,6 +39,7 @@ pub use document::{
     TrackKind, TrackProcess, User,
 };
 pub use expand::Comment;
+pub use pair::weak_weights;
 pub use remark::{Refusal, Remark};
 pub use report::Spot;
 pub use value::Weight;

@@ -205,6 +205,19 @@ pub enum Remark {
         /// What leaving it out means, and what to do.
         effect: &'static str,
     },
+    /// A weight whose failure leaves its node above the other one.
+    WeakWeight {
+        /// Whose.
+        instance: String,
+        /// What is watched.
+        name: String,
+        /// Its weight.
+        weight: i16,
+        /// The other node's file.
+        peer: String,
+        /// How much higher this node is while nothing has failed.
+        lead: i32,
+    },
     /// Something that decides over the address and is not run.
     NotRun {
         /// Keyword and name.
@@ -323,6 +336,7 @@ impl fmt::Display for Remark {
             | Self::OtherFamily { .. }
             | Self::OfAnother { .. }
             | Self::NotAdvertised { .. }
+            | Self::WeakWeight { .. }
             | Self::Contradiction { .. } => self.fmt_sense(f),
         }
     }
@@ -413,6 +427,11 @@ impl Remark {
     /// Says what does not fit together.
     fn fmt_sense(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::WeakWeight { instance, name, weight, peer, lead } => write!(
+                f,
+                "weight {weight} of {name} can never move the address of {instance}: the node of {peer} is {lead} lower, \
+                 and a failure must take away more than that"
+            ),
             Self::ShellSyntax { word } => write!(
                 f,
                 "no shell is involved, so {word:?} is a plain word to the program; \
@@ -458,6 +477,7 @@ impl Remark {
             Self::Skipped { .. } => "skipped",
             Self::NotApplied { .. } => "not-applied",
             Self::NotRun { .. } => "not-run",
+            Self::WeakWeight { .. } => "weak-weight",
             Self::BadEntry { .. } => "bad-entry",
             Self::Twice { .. } => "twice",
             Self::Undefined { .. } => "undefined",

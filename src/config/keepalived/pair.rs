@@ -1,0 +1,114 @@
+//! Two nodes' files side by side: weights that can never move the address between them.
+//!
+//! One file cannot prove it, for it does not say what the other node is worth. One stop before: `vrrpd check` with several
+//! files.
+
+use super::super::Loaded;
+use super::super::placement::Instance;
+use super::super::problem::{Finding, Problem};
+use super::super::sense::Doubt;
+use super::document::{Document, InstanceParts, Track, TrackKind};
+use super::remark::Remark;
+use super::value::Weight;
+use crate::engine::params::{RouterParams, Transport};
+
+/// One file: its name as it was given, and what it holds.
+pub type File<'a> = (&'a str, &'a Loaded);
+
+/// An instance of one file with what is watched for it.
+struct Seat<'a> {
+    file: &'a str,
+    params: &'a RouterParams,
+    parts: &'a InstanceParts,
+    document: &'a Document,
+}
+
+/// Returns a warning for each weight whose failure leaves its node above the other one.
+///
+/// Looks at files in the language of Keepalived alone; compares instances that are each other's peers. A weight that
+/// moves the address only together with others is told too: its own failure does nothing. Weights of files are left
+/// out, since the number in the file decides, and so are those of members of a group, which do not count.
+pub fn weak_weights(files: &[File<'_>]) -> Vec<Problem> {
+    let seats: Vec<Seat<'_>> = files.iter().flat_map(|(name, loaded)| seats(name, loaded)).collect();
+    let mut problems = Vec::new();
+    for seat in &seats {
+        for other in seats.iter().filter(|other| is_peer(seat, other)) {
+            let (best, rival) = (seat.best(), other.best());
+            let is_weak = |weight: &Weight| {
+                // A reversed weight raises the priority when what is watched fails.
+                !weight.is_reversed && best > rival && best - i32::from(weight.value).abs() >= rival
+            };
+            let weak = seat.weights().filter(|(_, weight)| is_weak(weight));
+            problems.extend(weak.map(|(track, weight)| seat.problem(track, weight, other.file, best - rival)));
+        }
+    }
+    problems
+}
+
+fn seats<'a>(file: &'a str, loaded: &'a Loaded) -> Vec<Seat<'a>> {
+    let Some(document) = &loaded.document else { return Vec::new() };
+    let parts = |instance: &Instance| document.instances.iter().find(|parts| parts.name == instance.params.name);
+    let seat =
+        |instance: &'a Instance| Some(Seat { file, params: &instance.params, parts: parts(instance)?, document });
+    loaded.config.instances.iter().filter_map(seat).collect()
+}
+
+/// Says whether two instances of different files elect one Master between them.
+fn is_peer(one: &Seat<'_>, other: &Seat<'_>) -> bool {
+    let (a, b) = (one.params, other.params);
+    let lists = |a: &RouterParams, b: &RouterParams| a.peers().iter().any(|peer| Some(peer.address) == b.source);
+    let is_reached = match (&a.transport, &b.transport) {
+        (Transport::Unicast { .. }, Transport::Unicast { .. }) => lists(a, b) && lists(b, a),
+        (Transport::Multicast { group }, Transport::Multicast { group: other }) => group == other,
+        (Transport::Unicast { .. }, Transport::Multicast { .. })
+        | (Transport::Multicast { .. }, Transport::Unicast { .. }) => false,
+    };
+    one.file != other.file && (a.vrid, a.family, a.version) == (b.vrid, b.family, b.version) && is_reached
+}
+
+impl Seat<'_> {
+    /// Returns the priority when nothing has failed, before it is cut to 1 to 254.
+    fn best(&self) -> i32 {
+        // A positive weight counts while all is well: it is added, reversed it is taken away.
+        let counted = self.weights().map(|(_, weight)| {
+            let value = i32::from(weight.value.max(0));
+            if weight.is_reversed { -value } else { value }
+        });
+        i32::from(self.params.priority.get()) + counted.sum::<i32>()
+    }
+
+    /// Returns what is watched with a weight that counts.
+    fn weights(&self) -> impl Iterator<Item = (&Track, Weight)> {
+        let is_grouped = self.document.groups.iter().any(|group| group.members.contains(&self.params.name));
+        let tracks = self.parts.tracks.iter().filter(move |_| !is_grouped && !self.params.is_owner());
+        tracks.filter_map(|track| Some((track, self.weight(track)?))).filter(|(_, weight)| weight.value != 0)
+    }
+
+    fn weight(&self, track: &Track) -> Option<Weight> {
+        let document = self.document;
+        let defined = match track.kind {
+            TrackKind::Script => document.scripts.iter().find(|it| it.name == track.name).map(|it| it.weight),
+            TrackKind::Process => document.processes.iter().find(|it| it.name == track.name).map(|it| it.weight),
+            TrackKind::Bfd => document.bfds.iter().find(|it| it.name == track.name).map(|it| it.weight),
+            TrackKind::Interface => None,
+            TrackKind::File => return None,
+        };
+        track.weight.or(defined)
+    }
+
+    fn problem(&self, track: &Track, weight: Weight, peer: &str, lead: i32) -> Problem {
+        let remark = Remark::WeakWeight {
+            instance: self.params.name.clone(),
+            name: track.name.clone(),
+            weight: weight.value,
+            peer: peer.to_owned(),
+            lead,
+        };
+        Problem {
+            file: self.file.to_owned(),
+            line: self.parts.spot.line as usize,
+            column: self.parts.spot.column as usize,
+            finding: Finding::Warning(Doubt::Keepalived(remark)),
+        }
+    }
+}
