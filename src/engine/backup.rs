@@ -50,13 +50,17 @@ impl VirtualRouter {
             backup.down_at = down_at;
             backup.heard_at = now;
             backup.has_resigned = false;
+            backup.has_excused = false;
             backup.worse = None;
             backup.origin = Origin::Plain;
         }
     }
 
-    /// The down timer is due: nobody better is there.
+    /// The down timer is due: nobody better is there, unless this node did not run and the Master stood still with it.
     pub(super) fn backup_expires(&mut self, now: Instant, out: &mut Outbox) {
+        if self.excuses(now) {
+            return;
+        }
         let State::Backup(backup) = &self.state else { return };
         let interval = self.params.advertisement_interval.as_duration();
         let recent = backup.worse.filter(|worse| now.since(worse.at) < self.master_down_interval());
@@ -73,6 +77,22 @@ impl VirtualRouter {
         // Counted from the deadline and not from when it was served: lateness must not add up.
         let due = if now.since(backup.down_at) < interval { backup.down_at } else { now };
         self.promote(now, due + interval, reason, peer, out);
+    }
+
+    /// Gives the Master one skew more when this node itself is late by more than an interval; says whether it did.
+    ///
+    /// Two nodes on one host, or on hosts that are stopped together, wake up together: the Master's next advert is on its
+    /// way. Once for each advert, so that a node that is always late takes over all the same; a candidate that holds
+    /// the addresses does not wait.
+    fn excuses(&mut self, now: Instant) -> bool {
+        let (skew, interval) = (self.skew_time(), self.master_adver_interval);
+        let State::Backup(backup) = &mut self.state else { return false };
+        if backup.has_excused || backup.origin == Origin::Outranked || now.since(backup.down_at) <= interval {
+            return false;
+        }
+        backup.has_excused = true;
+        backup.down_at = now + skew;
+        true
     }
 
     /// Says whether a worse Master is discarded, so that the down timer runs on; begins the delay when there is one.

@@ -36,6 +36,8 @@ pub(super) struct Backup {
     pub heard_at: Instant,
     /// The last thing heard of the Master was its resignation.
     pub has_resigned: bool,
+    /// The Master got one more skew because this node itself was late.
+    pub has_excused: bool,
     /// A worse Master is endured until then (`preempt = "after"`).
     pub preempt_at: Option<Instant>,
     /// The last worse Master that was heard and discarded.
@@ -105,7 +107,15 @@ impl State {
 impl Backup {
     /// Begins to listen.
     pub fn listen(now: Instant, down_at: Instant) -> Self {
-        Self { down_at, heard_at: now, has_resigned: false, preempt_at: None, worse: None, origin: Origin::Plain }
+        Self {
+            down_at,
+            heard_at: now,
+            has_resigned: false,
+            has_excused: false,
+            preempt_at: None,
+            worse: None,
+            origin: Origin::Plain,
+        }
     }
 }
 

@@ -97,7 +97,7 @@ fn backup_that_finds_the_master_alive_stays_backup() {
 }
 
 #[test]
-fn backup_that_finds_no_master_takes_over_at_once() {
+fn backup_that_finds_no_master_takes_over_one_skew_later() {
     let mut story = Story::elected(RouterSpec::new(&[200, 100]));
     story.act(Action::Pause(1));
     story.act(Action::Crash(0));
@@ -106,5 +106,20 @@ fn backup_that_finds_no_master_takes_over_at_once() {
     let at = story.now();
     story.act(Action::Resume(1));
     story.go(SECOND);
-    assert_eq!(story.transitions(1)[0].0, at);
+    assert_eq!(story.transitions(1)[0].0, at + skew(100, SECOND));
+}
+
+#[test]
+fn nodes_that_stand_still_together_go_on_as_they_were() {
+    for first in [0, 1] {
+        let mut story = Story::elected(RouterSpec::new(&[200, 100]));
+        story.forget();
+        (0..2).for_each(|host| story.act(Action::Pause(host)));
+        story.go(20 * SECOND + SECOND / 4);
+        story.act(Action::Resume(first));
+        story.go(SECOND / 10);
+        story.act(Action::Resume(1 - first));
+        story.go(60 * SECOND);
+        assert_eq!((story.changes(0), story.changes(1)), (Vec::new(), Vec::new()), "{first} first");
+    }
 }
