@@ -43,6 +43,7 @@ pub struct Watch {
     /// The snapshot after the last turn.
     pub last: Option<RouterSnapshot>,
     zero_heard_at: u64,
+    releases: u64,
 }
 
 /// Addresses that are kept although the router is Master no longer.
@@ -69,6 +70,8 @@ struct Sample {
     sent: u64,
     zero_heard: u64,
     changes: u64,
+    /// Each may be followed by a farewell, also long after the change when the node did not run in between.
+    releases: u64,
 }
 
 impl Watch {
@@ -93,6 +96,7 @@ impl Watch {
             window: VecDeque::new(),
             last: None,
             zero_heard_at: 0,
+            releases: 0,
         }
     }
 
@@ -135,6 +139,7 @@ impl Watch {
             }
             Output::ReleaseVips { .. } => {
                 let had = std::mem::replace(&mut self.wants_vips, false);
+                self.releases += 1;
                 self.may_say_farewell = self.handover.take().is_some();
                 if self.state == StateName::Master {
                     self.owes_transition = Some(StateName::Backup);
@@ -329,6 +334,7 @@ impl Watch {
             sent: counters.advertisements_sent,
             zero_heard: counters.priority_zero_received,
             changes: counters.became_master + counters.released_master,
+            releases: self.releases,
         };
         // The first sample is the last one from before the interval that ends here.
         while self.window.get(1).is_some_and(|next| next.at + self.interval <= now) {
@@ -336,7 +342,8 @@ impl Watch {
         }
         self.window.push_back(sample);
         let first = self.window.front().copied().unwrap_or(sample);
-        let budget = 4 + (sample.zero_heard - first.zero_heard) + 2 * (sample.changes - first.changes);
+        let farewells = sample.releases - first.releases;
+        let budget = 4 + (sample.zero_heard - first.zero_heard) + 2 * (sample.changes - first.changes) + farewells;
         demand(sample.sent - first.sent <= budget, "more adverts in one interval than its budget")
     }
 }
