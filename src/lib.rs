@@ -3,6 +3,7 @@
 //! Layers, bottom up: [`wire`], [`engine`], the adapters, the daemon; `docs/architecture.md` has the picture.
 #![forbid(unsafe_code)]
 
+pub mod child;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -10,4 +11,6 @@ pub mod daemon;
 pub mod demo;
 pub mod engine;
 pub mod net;
+pub mod notify;
+pub mod track;
 pub mod wire;

@@ -81,7 +81,7 @@ impl Config {
                 Seat::NotListed => {}
             }
         }
-        Ok(NodeParams { routers, fixed: self.fixed.clone() })
+        Ok(NodeParams { routers, fixed: self.fixed.clone(), ..NodeParams::default() })
     }
 
     /// Returns the instances that [`Config::for_this_host`] leaves out, because their lists name other nodes only.

@@ -20,7 +20,7 @@ use super::source::{Place, Written};
 use super::suggest;
 use super::table::Key;
 use super::vips::{self, Vips};
-use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Preempt, RouterParams};
+use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Hooks, Preempt, RouterParams};
 use crate::engine::route::{Route, Rule};
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
@@ -183,6 +183,8 @@ impl Draft {
             announce: self.announce?,
             master_down_adverts: self.master_down_adverts?,
             ignores_link: self.ignores_link?,
+            tracks: Vec::new(),
+            hooks: Hooks::default(),
         };
         Some(Instance { params, nodes: self.seats.into_nodes() })
     }

@@ -7,7 +7,7 @@ use super::status::{self, Identity, Status, TransitionStatus};
 use crate::engine::input::RouterKey;
 use crate::engine::output::{Discard, Reason, StateName, Transition};
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
 };
 use crate::engine::snapshot::{Counters, MasterSnapshot, PeerSnapshot, RouterSnapshot};
 use crate::engine::time::{Instant, Now};
@@ -45,6 +45,7 @@ pub fn router(name: &str) -> RouterSnapshot {
             priority: Some(100),
             differences: Vec::new(),
         }],
+        tracks: Vec::new(),
         counters,
     }
 }
@@ -143,6 +144,8 @@ pub fn params(name: &str) -> RouterParams {
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
         ignores_link: false,
+        tracks: Vec::new(),
+        hooks: Hooks::default(),
     }
 }
 

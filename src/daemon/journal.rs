@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::logging::Log;
 use super::record::{Key, Kind, Level, Record, Value};
 use crate::control::status::TransitionStatus;
-use crate::engine::output::{Discard, Event, EventKind, Mismatch, Reason, Transition};
+use crate::engine::output::{Discard, Event, EventKind, Mismatch, Reason, Transition, Verdict};
 use crate::engine::params::RouterParams;
 use crate::engine::time::{Instant, Now};
 use crate::wire::checksum::ChecksumForm;
@@ -135,7 +135,9 @@ const fn is_caused_by_packet(kind: &EventKind) -> bool {
         EventKind::Transition(_)
         | EventKind::Paused { .. }
         | EventKind::Priority { .. }
-        | EventKind::HandedOver { .. } => false,
+        | EventKind::HandedOver { .. }
+        | EventKind::Check { .. }
+        | EventKind::Group(_) => false,
     }
 }
 
@@ -167,6 +169,15 @@ fn record(params: Option<&RouterParams>, kind: &EventKind) -> Record {
         EventKind::HandedOver { peer: Some(peer) } => {
             line(Level::Info, Kind::HandedOver, "addresses handed over".to_owned(), vec![(Key::Peer, text(peer))])
         }
+        EventKind::Check { check, from: _, to, words } => {
+            let level = if matches!(to, Verdict::Failing) { Level::Warn } else { Level::Info };
+            let reason = (Key::Reason, text(words));
+            line(level, Kind::Check, format!("Check({check}) is {to}"), vec![reason])
+        }
+        EventKind::Group(transition) => {
+            let message = format!("VRRP_Group({}) Syncing instances to {} state", transition.group, transition.to);
+            line(Level::Info, Kind::Group, message, vec![(Key::Reason, text(&transition.reason))])
+        }
         EventKind::HandedOver { peer: None } => {
             let reason = (Key::Reason, text("no other master was heard"));
             line(Level::Warn, Kind::HandedOver, "addresses withdrawn, nobody took over".to_owned(), vec![reason])
@@ -185,7 +196,7 @@ fn of_transition(params: Option<&RouterParams>, transition: &Transition) -> Reco
     let mut fields = vec![
         (Key::From, text(transition.from)),
         (Key::To, text(transition.to)),
-        (Key::Reason, text(transition.reason)),
+        (Key::Reason, text(&transition.reason)),
         (Key::Priority, number(transition.priority.get())),
     ];
     if let Some(peer) = transition.peer {

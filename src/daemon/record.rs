@@ -94,6 +94,12 @@ pub enum Kind {
     Priority,
     /// Addresses were handed over.
     HandedOver,
+    /// The verdict of a check changed.
+    Check,
+    /// A group changed its state.
+    Group,
+    /// A hook failed, was skipped or cannot be run.
+    Hook,
     /// A signal came.
     Signal,
     /// Lines are left out.
@@ -102,7 +108,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Transition,
         Self::Discarded,
         Self::Mismatch,
@@ -112,6 +118,9 @@ impl Kind {
         Self::Paused,
         Self::Priority,
         Self::HandedOver,
+        Self::Check,
+        Self::Group,
+        Self::Hook,
         Self::Signal,
         Self::Suppressed,
     ];
@@ -128,6 +137,9 @@ impl Kind {
             Self::Paused => "7e3ef94e75004464a95d111e6dc0685e",
             Self::Priority => "c67f8e16a3754a098b821850a00d0765",
             Self::HandedOver => "ec07c69dafb14e6889d98a395f8c2e11",
+            Self::Check => "5435a61b860843b988047084735a365a",
+            Self::Group => "c8f5e70c72a744d087ebb957323971d3",
+            Self::Hook => "4224b5862cbe498ab6f53478928adb6b",
             Self::Signal => "a2656510f4734777916bd27d11513483",
             Self::Suppressed => "8452664df6484015a67a0b38b0c8ca2d",
         }

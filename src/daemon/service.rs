@@ -71,8 +71,11 @@ impl Service {
         let reporter = Rc::clone(&self);
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
-        let watch =
-            Watch::of(&NodeParams { routers: self.routers.values().cloned().collect(), fixed: (*self.fixed).clone() });
+        let watch = Watch::of(&NodeParams {
+            routers: self.routers.values().cloned().collect(),
+            fixed: (*self.fixed).clone(),
+            ..NodeParams::default()
+        });
         // The receiver goes away only together with the task, which is watched below.
         let _ = net.send(Wish::Watch(watch)).await;
         if *self.fixed != Fixed::default() {

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::wire::field::Priority;
 
@@ -12,6 +13,23 @@ use crate::wire::field::Priority;
 /// Stays the same for as long as the router exists, also across a reload that keeps it; a number is not given twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RouterKey(pub u32);
+
+/// A check of this node: its place in the node's table.
+///
+/// Stays the same for as long as the check exists, also across a reload that keeps it; a number is not given twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CheckKey(pub u32);
+
+/// What came out of one run of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// It is well.
+    Passed,
+    /// It is not, or it could not be found out.
+    Failed,
+    /// A number that weights are multiplied by; rise and fall do not apply.
+    Number(i32),
+}
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -28,6 +46,15 @@ pub enum Input<'a> {
         router: RouterKey,
         /// Confirmed since the last such input.
         held: Range<u16>,
+    },
+    /// A check was run, or what it watches changed. Rise and fall are counted by the node.
+    Check {
+        /// Which.
+        check: CheckKey,
+        /// What came out of this one run.
+        result: CheckResult,
+        /// What an operator reads, such as `exit status 1`; at most 200 bytes.
+        words: Arc<str>,
     },
     /// Weights changed what this node is worth.
     Priority {

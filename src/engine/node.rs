@@ -83,6 +83,7 @@ impl Node {
             Input::Priority { router, effective } => {
                 self.update(router.0, |router, out| router.set_priority(now, effective, out));
             }
+            Input::Check { .. } => {}
             Input::Startup => self.startup(now),
             Input::Shutdown => self.shutdown(now),
         }

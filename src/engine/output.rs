@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::RouterKey;
@@ -140,6 +141,56 @@ pub enum EventKind {
         /// The Master that was heard; `None`: nobody within the bound.
         peer: Option<IpAddr>,
     },
+    /// The verdict of a check changed; with `router: None`, before everything that follows from it.
+    Check {
+        /// Its name.
+        check: Arc<str>,
+        /// Before.
+        from: Verdict,
+        /// After.
+        to: Verdict,
+        /// The words of the run that decided.
+        words: Arc<str>,
+    },
+    /// A group changed its state; with `router: None`, after the transitions of its members.
+    Group(GroupTransition),
+}
+
+/// What a check says about what it watches, after rise and fall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet.
+    Unknown,
+    /// It is well.
+    Passing,
+    /// It is not.
+    Failing,
+    /// A number.
+    Number(i32),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            Self::Passing => f.write_str("passing"),
+            Self::Failing => f.write_str("failing"),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// A change of a group's state with its cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupTransition {
+    /// Its name.
+    pub group: Arc<str>,
+    /// State left.
+    pub from: StateName,
+    /// State entered.
+    pub to: StateName,
+    /// Why: the reason of the member that began it.
+    pub reason: Reason,
 }
 
 /// A change of state with its cause.
@@ -182,7 +233,7 @@ impl fmt::Display for StateName {
 }
 
 /// Why a router changed its state. `Display` is what an operator reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The daemon began.
     Started,
@@ -229,6 +280,28 @@ pub enum Reason {
     NoAddress,
     /// What kept it from taking part is over.
     Recovered,
+    /// A check without weight fails.
+    CheckFailed {
+        /// Its name.
+        check: Arc<str>,
+        /// What it said last.
+        words: Arc<str>,
+    },
+    /// A check without weight has not passed yet.
+    AwaitingCheck {
+        /// Its name.
+        check: Arc<str>,
+    },
+    /// Another member of its group cannot take part.
+    GroupFault {
+        /// That member's name.
+        member: Arc<str>,
+    },
+    /// Its group moves, and this router with it.
+    GroupMoved {
+        /// The member that began it.
+        member: Arc<str>,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -251,6 +324,11 @@ impl fmt::Display for Reason {
             Self::LinkDown => f.write_str("link down"),
             Self::NoAddress => f.write_str("interface has no source address"),
             Self::Recovered => f.write_str("recovered"),
+            Self::CheckFailed { check, words } if words.is_empty() => write!(f, "check {check} failed"),
+            Self::CheckFailed { check, words } => write!(f, "check {check} failed: {words}"),
+            Self::AwaitingCheck { check } => write!(f, "waiting for the first result of check {check}"),
+            Self::GroupFault { member } => write!(f, "{member} of the same group is in FAULT"),
+            Self::GroupMoved { member } => write!(f, "follows {member} of the same group"),
         }
     }
 }

@@ -100,7 +100,7 @@ impl VirtualRouter {
     pub fn startup(&mut self, now: Instant, trouble: Option<Reason>, out: &mut Outbox) {
         self.is_started = true;
         match trouble {
-            Some(reason) => self.enter(now, State::Initialize { fault: Some(reason) }, reason, None, out),
+            Some(reason) => self.enter(now, State::Initialize { fault: Some(reason.clone()) }, reason, None, out),
             None => self.take_part(now, Reason::Started, out),
         }
     }
@@ -111,7 +111,7 @@ impl VirtualRouter {
     /// reaches VIPs through an interface that cannot be used, so a handover ends there.
     pub fn relocate(&mut self, now: Instant, local: Result<Local, Reason>, out: &mut Outbox) {
         let before = self.local;
-        self.local = local.ok();
+        self.local = local.as_ref().ok().copied();
         if !self.is_started {
             if self.local.map(|local| local.interface) != before.map(|local| local.interface) {
                 self.release(out);
@@ -245,12 +245,13 @@ impl VirtualRouter {
             params: Arc::clone(&self.params),
             state: self.state.name(),
             since: self.since,
-            reason: self.reason,
+            reason: self.reason.clone(),
             effective_priority: self.effective,
             master_down: self.master_down_interval(),
             wants_vips: self.wants_vips(),
             master: self.known_master(),
             peers: self.peers.snapshot(),
+            tracks: Vec::new(),
             counters: self.counters.clone(),
         }
     }
@@ -309,7 +310,7 @@ impl VirtualRouter {
             self.master = None;
         }
         self.since = now;
-        self.reason = reason;
+        self.reason = reason.clone();
         let transition = Transition { from, to, reason, priority: self.effective, peer };
         out.event(self.key, EventKind::Transition(transition));
     }
@@ -356,9 +357,9 @@ impl VirtualRouter {
         if held {
             out.push(Output::ReleaseVips { router: self.key });
         }
-        let is_known = matches!(self.state, State::Initialize { fault: Some(known) } if known == reason);
+        let is_known = matches!(&self.state, State::Initialize { fault: Some(known) } if *known == reason);
         if !is_known {
-            self.enter(now, State::Initialize { fault: Some(reason) }, reason, None, out);
+            self.enter(now, State::Initialize { fault: Some(reason.clone()) }, reason, None, out);
         }
     }
 }

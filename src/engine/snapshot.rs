@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::RouterKey;
-use super::output::{Discard, Mismatch, Reason, StateName};
+use super::output::{Discard, Mismatch, Reason, StateName, Verdict};
 use super::params::RouterParams;
 use super::time::Instant;
 use crate::wire::field::Priority;
@@ -35,8 +35,43 @@ pub struct RouterSnapshot {
     pub master: Option<MasterSnapshot>,
     /// Configured peers in order, or senders heard by multicast.
     pub peers: Vec<PeerSnapshot>,
+    /// What is tracked, in the order of `RouterParams::tracks`: the summands of the effective priority.
+    pub tracks: Vec<TrackSnapshot>,
     /// Counters since start.
     pub counters: Counters,
+}
+
+/// What one check does to one router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackSnapshot {
+    /// What it adds to the configured priority, before the sum is clamped; 0 for an owner.
+    pub contribution: i32,
+    /// It keeps the router in FAULT.
+    pub is_fault: bool,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckSnapshot {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it says.
+    pub verdict: Verdict,
+    /// When it began to say so; `None` before the first verdict.
+    pub since: Option<Instant>,
+    /// The words of its last run.
+    pub words: Arc<str>,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSnapshot {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its state.
+    pub state: StateName,
+    /// When it entered that state.
+    pub since: Instant,
 }
 
 /// The Master as this node knows it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::input::RouterKey;
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Fixed, PeerParams, Preempt, RouterParams, Transport,
+    AnnounceSchedule, Auth, ChecksumPolicy, Fixed, Hooks, PeerParams, Preempt, RouterParams, Transport,
 };
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -34,6 +34,8 @@ pub fn as_router(fixed: &Fixed) -> Arc<RouterParams> {
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
         ignores_link: false,
+        tracks: Vec::new(),
+        hooks: Hooks::default(),
     })
 }
 

@@ -7,8 +7,8 @@ use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use tokio::sync::{mpsc, oneshot};
 use vrrpd::engine::input::{Interface, RouterKey};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
-    VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
+    Vip, VipOptions,
 };
 use vrrpd::net::links::Watch;
 use vrrpd::net::netlink::{NewAddress, OUR_PROTOCOL, Place, Request, Requests};
@@ -59,6 +59,8 @@ pub fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
         ignores_link: false,
+        tracks: Vec::new(),
+        hooks: Hooks::default(),
     })
 }
 

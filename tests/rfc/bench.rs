@@ -11,8 +11,8 @@ use vrrpd::engine::input::{Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
-    VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
+    Vip, VipOptions,
 };
 use vrrpd::engine::snapshot::RouterSnapshot;
 use vrrpd::engine::time::{Instant, Now};
@@ -282,6 +282,8 @@ pub fn v3() -> RouterParams {
         announce: AnnounceSchedule { repeats: Vec::new(), refresh: None },
         master_down_adverts: 3,
         ignores_link: false,
+        tracks: Vec::new(),
+        hooks: Hooks::default(),
     }
 }
 
@@ -382,7 +384,7 @@ pub fn transitions(seen: &[Seen]) -> Vec<(StateName, StateName, Reason)> {
     events(seen)
         .into_iter()
         .filter_map(|kind| match kind {
-            EventKind::Transition(Transition { from, to, reason, .. }) => Some((*from, *to, *reason)),
+            EventKind::Transition(Transition { from, to, reason, .. }) => Some((*from, *to, reason.clone())),
             _ => None,
         })
         .collect()

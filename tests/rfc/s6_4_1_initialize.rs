@@ -18,7 +18,7 @@ fn rfc9568_6_4_1_owner_sends_an_advert_first_and_is_master() {
         };
         assert_eq!(sent.priority(), 255);
         let Transition { from, to, reason, .. } = transition;
-        assert_eq!((*from, *to, *reason), (StateName::Init, StateName::Master, Reason::Owner));
+        assert_eq!((*from, *to, reason), (StateName::Init, StateName::Master, &Reason::Owner));
         assert_eq!(bench.timeout(), Some(ms(1000)), "the advert timer");
     }
 }

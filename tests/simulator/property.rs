@@ -11,8 +11,8 @@ use vrrpd::engine::input::{Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::Output;
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
-    VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
+    Vip, VipOptions,
 };
 use vrrpd::engine::snapshot::Counters;
 use vrrpd::engine::time::{Instant, Now};
@@ -342,6 +342,8 @@ fn router(bytes: &mut Bytes<'_>) -> RouterParams {
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
         ignores_link: false,
+        tracks: Vec::new(),
+        hooks: Hooks::default(),
     }
 }
 

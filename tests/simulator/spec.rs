@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport, Vip,
-    VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
+    Vip, VipOptions,
 };
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -95,6 +95,8 @@ impl RouterSpec {
             announce: AnnounceSchedule::default(),
             master_down_adverts: 3,
             ignores_link: false,
+            tracks: Vec::new(),
+            hooks: Hooks::default(),
         }
     }
 }

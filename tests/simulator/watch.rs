@@ -163,7 +163,9 @@ impl Watch {
                 | EventKind::PreemptDelay { .. }
                 | EventKind::Paused { .. }
                 | EventKind::Priority { .. }
-                | EventKind::HandedOver { .. } => Ok(()),
+                | EventKind::HandedOver { .. }
+                | EventKind::Check { .. }
+                | EventKind::Group(_) => Ok(()),
             },
             Output::Finished => Err("the end of the node is no output of a router".into()),
         }
@@ -184,13 +186,16 @@ impl Watch {
     }
 
     fn transition(&mut self, now: u64, transition: &Transition) -> Result<(), String> {
-        let Transition { from, to, reason, .. } = *transition;
+        let Transition { from, to, ref reason, .. } = *transition;
         let owed = std::mem::take(&mut self.owes_transition);
         let before = std::mem::replace(&mut self.state, to);
         demand(from == before, "a change leaves a state the node was not in")?;
         demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
-        let previous = self.reason.replace(reason);
-        demand(from != to || (to == StateName::Fault && previous != Some(reason)), "a change that changes nothing")?;
+        let previous = self.reason.replace(reason.clone());
+        demand(
+            from != to || (to == StateName::Fault && previous.as_ref() != Some(reason)),
+            "a change that changes nothing",
+        )?;
         if to == StateName::Master {
             self.rhythm = None;
             demand(owed == Some(StateName::Master), "Master without wanting the addresses")?;

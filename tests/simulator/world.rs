@@ -454,7 +454,7 @@ fn span(since: &mut Option<u64>, lasts: bool, now: u64) -> u64 {
 fn name(kind: &EventKind) -> &'static str {
     use vrrpd::engine::output::Reason;
     match kind {
-        EventKind::Transition(transition) => match transition.reason {
+        EventKind::Transition(transition) => match &transition.reason {
             Reason::Started => "started",
             Reason::Owner => "owner starts",
             Reason::MasterDown { .. } => "takeovers after silence",
@@ -470,6 +470,10 @@ fn name(kind: &EventKind) -> &'static str {
             Reason::LinkDown => "link down",
             Reason::NoAddress => "no address",
             Reason::Recovered => "recovered",
+            Reason::CheckFailed { .. } => "checks failed",
+            Reason::AwaitingCheck { .. } => "waiting for checks",
+            Reason::GroupFault { .. } => "group faults",
+            Reason::GroupMoved { .. } => "group moves",
         },
         EventKind::Discarded { .. } => "discarded",
         EventKind::Mismatch { .. } => "mismatches",
@@ -480,5 +484,7 @@ fn name(kind: &EventKind) -> &'static str {
         EventKind::Priority { .. } => "priority changes",
         EventKind::HandedOver { peer: Some(_) } => "handed over",
         EventKind::HandedOver { peer: None } => "handed over to nobody",
+        EventKind::Check { .. } => "check verdicts",
+        EventKind::Group(_) => "group transitions",
     }
 }

@@ -17,7 +17,7 @@ use super::vip::Entry;
 use crate::config::address::is_link_local;
 use crate::config::resolve::{ADVERTISED_MAX, group_of};
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Transport, Vip,
+    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, PeerParams, Preempt, RouterParams, Transport, Vip,
 };
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version};
@@ -65,6 +65,8 @@ pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Opt
         announce: announce(&draft.garp),
         master_down_adverts: draft.down_adverts.unwrap_or(3),
         ignores_link: draft.ignores_link,
+        tracks: Vec::new(),
+        hooks: Hooks::default(),
     })
 }
 

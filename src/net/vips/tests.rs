@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
 };
 use crate::net::netlink::{Event, Link};
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
@@ -48,6 +48,8 @@ fn params(vips: &[&str]) -> Arc<RouterParams> {
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
         ignores_link: false,
+        tracks: Vec::new(),
+        hooks: Hooks::default(),
     })
 }
 

@@ -3,9 +3,18 @@
 //! Written by `config`, read by the engine and by the adapters (VIP options concern only `net::vips`). Nothing here
 //! changes while a router runs, except by a reload that hands in another [`RouterParams`].
 
+mod check;
+mod hook;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use check::{
+    ArgumentMatch, CheckKind, CheckParams, Effect, Endpoint, FileSense, HttpParams, Initial, ProcessParams,
+    ProcessTarget, Track,
+};
+pub use hook::{Command, DaemonHook, Fallback, FifoParams, Hook, HookEvent, Hooks, NodeHooks, Scripts, UserParams};
 
 use super::route::{Route, Rule};
 use crate::wire::auth::Password;
@@ -16,6 +25,12 @@ use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 pub struct NodeParams {
     /// One entry per instance; names are unique.
     pub routers: Vec<Arc<RouterParams>>,
+    /// One entry per check that some router names; names are unique.
+    pub checks: Vec<Arc<CheckParams>>,
+    /// One entry per group; names are unique, no router is in two.
+    pub groups: Vec<Arc<GroupParams>>,
+    /// Pipes and programs of the daemon as a whole.
+    pub hooks: Arc<NodeHooks>,
     /// What is there whoever is Master.
     pub fixed: Fixed,
 }
@@ -29,6 +44,18 @@ pub struct Fixed {
     pub routes: Vec<Route>,
     /// Rules.
     pub rules: Vec<Rule>,
+}
+
+/// Routers that move together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupParams {
+    /// Its name in status, logs and hooks; never empty.
+    pub name: String,
+    /// Names of its members ([`RouterParams::name`]); never empty. What is tracked on behalf of the group is in the
+    /// tracks of each member already.
+    pub members: Vec<String>,
+    /// What is called when its state changes.
+    pub hooks: Hooks,
 }
 
 /// One virtual router as this node sees it.
@@ -72,6 +99,10 @@ pub struct RouterParams {
     pub master_down_adverts: u8,
     /// The interface may be down or without carrier; only its absence or want of an address is a fault.
     pub ignores_link: bool,
+    /// What is tracked on its behalf, in configured order; no check twice.
+    pub tracks: Vec<Track>,
+    /// What is called when its state changes.
+    pub hooks: Hooks,
 }
 
 /// When a Backup with the higher priority takes over from a living Master. An owner (255) always does.
