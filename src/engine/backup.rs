@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::election::rank;
 use super::outbox::Outbox;
 use super::output::{EventKind, Reason};
 use super::params::Preempt;
 use super::receive::Heard;
 use super::router::VirtualRouter;
 use super::snapshot::MasterSnapshot;
-use super::state::{Origin, State, Worse};
+use super::state::{State, Worse};
+use super::sync::Stir;
 use super::time::Instant;
 use crate::wire::field::{Priority, Version};
 
@@ -26,8 +28,20 @@ impl VirtualRouter {
             }
             backup.down_at = now + skew;
             backup.has_resigned = true;
+            backup.is_willing = false;
+            self.stir = Some(Stir::HeardResignation);
             return;
         };
+        // Worse than this node and than a Master that lives: a farewell, or a mistake that the Master answers. Neither its
+        // interval nor its name is to be learnt.
+        let is_outdone = priority < self.effective
+            && self.master.is_some_and(|master| {
+                let is_fresh = !backup.has_resigned && now.since(backup.heard_at) < self.master_adver_interval;
+                is_fresh && rank((priority, heard.source), (master.priority, master.address)).is_lt()
+            });
+        if is_outdone {
+            return;
+        }
         if priority >= self.effective {
             backup.preempt_at = None;
         } else if self.is_preempting(now, heard.source, out) {
@@ -52,23 +66,45 @@ impl VirtualRouter {
             backup.has_resigned = false;
             backup.has_excused = false;
             backup.worse = None;
-            backup.origin = Origin::Plain;
+            backup.is_willing = false;
+        }
+    }
+
+    /// Another member of its group heard its Master resign, which gave up its whole group: it counts as heard here.
+    pub(super) fn hear_of_resignation(&mut self, now: Instant) {
+        let skew = self.skew_time();
+        let State::Backup(backup) = &mut self.state else { return };
+        if !backup.is_willing {
+            backup.down_at = backup.down_at.min(now + skew);
+            backup.has_resigned = true;
         }
     }
 
     /// The down timer is due: nobody better is there, unless this node did not run and the Master stood still with it.
+    ///
+    /// A member of a group waits for the others.
     pub(super) fn backup_expires(&mut self, now: Instant, out: &mut Outbox) {
         if self.excuses(now) {
             return;
         }
+        match &mut self.state {
+            State::Backup(backup) if self.is_grouped => {
+                backup.is_willing = true;
+                self.stir = Some(Stir::Moved);
+            }
+            State::Backup(_) => self.take_over(now, out),
+            State::Initialize { .. } | State::Master(_) => {}
+        }
+    }
+
+    /// A Backup whose patience is over becomes Master.
+    pub(super) fn take_over(&mut self, now: Instant, out: &mut Outbox) {
         let State::Backup(backup) = &self.state else { return };
         let interval = self.params.advertisement_interval.as_duration();
         let recent = backup.worse.filter(|worse| now.since(worse.at) < self.master_down_interval());
         let known = self.master.map(|master| master.address);
         let (reason, peer) = if let Some(worse) = recent {
             (Reason::Preempted { priority: worse.priority }, Some(worse.address))
-        } else if backup.origin == Origin::Outranked {
-            (Reason::NoSuccessor, None)
         } else if backup.has_resigned {
             (Reason::Resigned, known)
         } else {
@@ -82,12 +118,12 @@ impl VirtualRouter {
     /// Gives the Master one skew more when this node itself is late by more than an interval; says whether it did.
     ///
     /// Two nodes on one host, or on hosts that are stopped together, wake up together: the Master's next advert is on its
-    /// way. Once for each advert, so that a node that is always late takes over all the same; a candidate that holds
-    /// the addresses does not wait.
+    /// way. Once for each advert, so that a node that is always late takes over all the same; who still holds the
+    /// addresses does not wait.
     fn excuses(&mut self, now: Instant) -> bool {
         let (skew, interval) = (self.skew_time(), self.master_adver_interval);
         let State::Backup(backup) = &mut self.state else { return false };
-        if backup.has_excused || backup.origin == Origin::Outranked || now.since(backup.down_at) <= interval {
+        if backup.has_excused || self.handover.is_some() || now.since(backup.down_at) <= interval {
             return false;
         }
         backup.has_excused = true;

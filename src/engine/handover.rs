@@ -16,8 +16,8 @@ use crate::wire::field::Priority;
 pub(super) struct Handover {
     /// When the addresses go, whatever was heard.
     pub release_at: Instant,
-    /// When the resignation is sent again; one lost datagram must not cost three intervals.
-    pub repeat_at: Option<Instant>,
+    /// From when on the peers count their skew: the last resignation.
+    pub vacant_at: Instant,
     /// Who has taken over; `None`: nobody yet.
     pub successor: Option<Successor>,
     /// It gave the addresses away on its own account, so that their going is worth a line.
@@ -37,7 +37,7 @@ impl Handover {
     pub fn resign(now: Instant, interval: Duration) -> Self {
         Self {
             release_at: now + (interval + GRACE).min(LONGEST),
-            repeat_at: Some(now + (interval / REPEAT_PART).min(REPEAT_LATEST)),
+            vacant_at: repetition(now, interval),
             successor: None,
             is_resignation: true,
         }
@@ -45,22 +45,21 @@ impl Handover {
 
     /// Begins because a better Master was heard; `vips`: how many addresses it has to put up.
     pub fn yield_to(now: Instant, vips: usize, successor: Successor) -> Self {
-        Self { release_at: now + overlap(vips), repeat_at: None, successor: Some(successor), is_resignation: false }
+        Self { release_at: now + overlap(vips), vacant_at: now, successor: Some(successor), is_resignation: false }
     }
 
     /// A Master was heard; the first one counts.
     pub fn succeed(&mut self, now: Instant, vips: usize, successor: Successor) {
         if self.successor.is_none() {
             self.successor = Some(successor);
-            self.repeat_at = None;
             self.release_at = self.release_at.min(now + overlap(vips));
         }
     }
+}
 
-    /// Returns when it wants to be looked at next.
-    pub fn deadline(&self) -> Instant {
-        self.repeat_at.map_or(self.release_at, |at| at.min(self.release_at))
-    }
+/// Returns when a resignation sent now is sent again; one lost datagram must not cost three intervals.
+pub(super) fn repetition(now: Instant, interval: Duration) -> Instant {
+    now + (interval / REPEAT_PART).min(REPEAT_LATEST)
 }
 
 /// Returns how long a successor takes from its first advert until the neighbours know it, on a busy host.

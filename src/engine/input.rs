@@ -6,8 +6,6 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::wire::field::Priority;
-
 /// A virtual router of this node: its place in the node's table.
 ///
 /// Stays the same for as long as the router exists, also across a reload that keeps it; a number is not given twice.
@@ -55,13 +53,6 @@ pub enum Input<'a> {
         result: CheckResult,
         /// What an operator reads, such as `exit status 1`; at most 200 bytes.
         words: Arc<str>,
-    },
-    /// Weights changed what this node is worth.
-    Priority {
-        /// Whose.
-        router: RouterKey,
-        /// The effective priority from here on.
-        effective: Priority,
     },
     /// The node begins to take part.
     Startup,

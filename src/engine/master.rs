@@ -20,6 +20,10 @@ impl VirtualRouter {
         let State::Master(master) = &mut self.state else { return };
         let lateness = now.since(master.advert_at);
         let Some(priority) = heard.priority else {
+            // Who has offered its addresses is silent: an answer would hold back a better one that never preempts.
+            if master.offered_at.is_some() {
+                return;
+            }
             master.advert_at = now + interval;
             self.send_advert(out);
             self.repair(now, out);
@@ -31,7 +35,10 @@ impl VirtualRouter {
         let Some(local) = self.local else { return };
         match rank((priority, heard.source), (self.effective, local.source)) {
             Ordering::Greater if priority > self.effective => {
-                self.step_down(now, heard, priority, Reason::HigherPriority { priority }, out);
+                let is_offered = self.is_offering();
+                let reason =
+                    if is_offered { Reason::Outranked { priority } } else { Reason::HigherPriority { priority } };
+                self.step_down(now, heard, priority, reason, out);
             }
             Ordering::Greater => self.step_down(now, heard, priority, Reason::HigherAddress, out),
             Ordering::Less | Ordering::Equal => self.answer(now, heard, priority, out),
@@ -49,6 +56,7 @@ impl VirtualRouter {
         if master.advert_at > now {
             return;
         }
+        master.offered_at = None;
         let lateness = now.since(master.advert_at);
         // The next deadline keeps to the old rhythm, whatever was missed.
         master.advert_at = master.advert_at + interval * (1 + whole_intervals(lateness, interval));
@@ -97,6 +105,7 @@ impl VirtualRouter {
         if heard.priority != Some(LOSING) {
             self.send_to(LOSING, heard.source, out);
         }
+        self.repeat_at = None;
         out.push(Output::ReleaseVips { router: self.key });
         let backup = Backup::listen(now, now + self.own_master_down_interval());
         self.master = None;
@@ -106,6 +115,7 @@ impl VirtualRouter {
 
     /// Becomes Backup of a better Master, which learns from the farewell that it had a rival.
     fn step_down(&mut self, now: Instant, heard: &Heard, priority: Priority, reason: Reason, out: &mut Outbox) {
+        self.repeat_at = None;
         let successor = Successor { address: heard.source, farewell: Some(self.effective) };
         self.handover = Some(Handover::yield_to(now, self.params.vips.len(), successor));
         self.enter(now, State::Backup(Backup::listen(now, now)), reason, Some(heard.source), out);

@@ -6,7 +6,10 @@
 //! |---|---|
 //! | [`node`] | which router a packet is for, whose deadline is due |
 //! | `receive`, `mute`, `replay` | whether a packet is for us and allowed |
-//! | `router`, `backup`, `master`, `state` | when the state changes |
+//! | `router`, `initialize`, `backup`, `master`, `state` | when the state changes |
+//! | [`health`] | what checks do to the priority and to the right to take part |
+//! | `offer` | what a Master does whose priority falls |
+//! | `sync`, `regroup` | routers that move together |
 //! | [`election`] | who wins, how long to wait |
 //! | `handover` | how long a resigned Master keeps its addresses |
 //! | `send`, `outbox` | the adverts |
@@ -18,19 +21,24 @@ mod backup;
 mod deadlines;
 pub mod election;
 mod handover;
+pub mod health;
+mod initialize;
 pub mod input;
 mod master;
 mod mute;
 pub mod node;
+mod offer;
 mod outbox;
 pub mod output;
 pub mod params;
 mod peers;
 mod receive;
+mod regroup;
 mod replay;
 pub mod route;
 mod router;
 mod send;
 pub mod snapshot;
 mod state;
+mod sync;
 pub mod time;

@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::deadlines::Deadlines;
+use super::health::Check;
 use super::input::{Datagram, Input, Interface, RouterKey};
 use super::outbox::Outbox;
-use super::output::{Discard, EventKind, Output, Reason, Transmit};
+use super::output::{Discard, EventKind, Output, Transmit};
 use super::params::{NodeParams, RouterParams};
 use super::receive::Packet;
+use super::regroup;
 use super::router::{VirtualRouter, locate};
 use super::snapshot::RouterSnapshot;
+use super::sync::Group;
 use super::time::{Instant, Now};
 use crate::wire::field::Family;
 
@@ -21,12 +24,17 @@ use crate::wire::field::Family;
 #[derive(Debug)]
 pub struct Node {
     /// By slot; a [`RouterKey`] is a slot.
-    routers: Vec<VirtualRouter>,
+    pub(super) routers: Vec<VirtualRouter>,
+    /// By [`super::input::CheckKey`].
+    pub(super) checks: Vec<Check>,
+    pub(super) groups: Vec<Group>,
+    /// By slot.
+    pub(super) group_of: Vec<Option<usize>>,
     interfaces: BTreeMap<String, Watched>,
     /// Slots by interface index, family and VRID; several only where unicast routers share a VRID.
     by_wire: HashMap<(u32, Family, u8), Vec<u32>>,
     deadlines: Deadlines,
-    out: Outbox,
+    pub(super) out: Outbox,
     phase: Phase,
     /// Packets that fit no router, indexed as [`Discard::ALL`].
     stray: [u64; Discard::ALL.len()],
@@ -49,15 +57,23 @@ enum Phase {
 
 impl Node {
     /// Makes a node whose routers wait for `Input::Interface` and `Input::Startup`.
+    ///
+    /// A [`super::input::CheckKey`] is a place in `params.checks`.
     pub fn new(params: &NodeParams) -> Self {
         let mut interfaces: BTreeMap<String, Watched> = BTreeMap::new();
         let mut routers = Vec::with_capacity(params.routers.len());
-        for (slot, router) in (0u32..).zip(&params.routers) {
+        let checks = regroup::checks(params);
+        let (groups, group_of) = regroup::groups(params);
+        for ((slot, router), health) in (0u32..).zip(&params.routers).zip(regroup::healths(params, &checks)) {
             interfaces.entry(router.interface.clone()).or_default().slots.push(slot);
-            routers.push(VirtualRouter::new(RouterKey(slot), Arc::clone(router)));
+            let is_grouped = group_of.get(slot as usize).is_some_and(Option::is_some);
+            routers.push(VirtualRouter::new(RouterKey(slot), Arc::clone(router), health, is_grouped));
         }
         Self {
             routers,
+            checks,
+            groups,
+            group_of,
             interfaces,
             by_wire: HashMap::new(),
             deadlines: Deadlines::default(),
@@ -79,15 +95,12 @@ impl Node {
             Input::Datagram(datagram) => self.receive(now, datagram),
             Input::Timeout => self.expire(now),
             Input::Interface(interface) => self.relocate(now, interface),
-            Input::Vips { router, held } => self.update(router.0, |router, out| router.confirm(held, out)),
-            Input::Priority { router, effective } => {
-                self.update(router.0, |router, out| router.set_priority(now, effective, out));
-            }
-            Input::Check { .. } => {}
+            Input::Vips { router, held } => self.touch(router.0, |router, out| router.confirm(held, out)),
+            Input::Check { check, result, words } => self.judge(now, check, result, words),
             Input::Startup => self.startup(now),
             Input::Shutdown => self.shutdown(now),
         }
-        if self.phase == Phase::Stopping && self.routers.iter().all(|router| router.handover.is_none()) {
+        if self.phase == Phase::Stopping && self.routers.iter().all(VirtualRouter::has_parted) {
             self.phase = Phase::Stopped;
             self.out.push(Output::Finished);
         }
@@ -155,10 +168,9 @@ impl Node {
             return;
         }
         self.phase = Phase::Running;
-        for slot in 0..self.routers.len() as u32 {
-            let trouble = self.trouble(slot);
-            self.update(slot, |router, out| router.startup(now, trouble, out));
-        }
+        self.routers.iter_mut().for_each(VirtualRouter::startup);
+        let slots: Vec<u32> = (0..self.routers.len() as u32).collect();
+        self.reassess(now, &slots);
     }
 
     fn shutdown(&mut self, now: Instant) {
@@ -167,17 +179,10 @@ impl Node {
         }
         self.phase = Phase::Stopping;
         for slot in 0..self.routers.len() as u32 {
-            self.update(slot, |router, out| router.shutdown(now, out));
+            self.touch(slot, |router, out| router.shutdown(now, out));
         }
-    }
-
-    /// Says what keeps a router from taking part.
-    fn trouble(&self, slot: u32) -> Option<Reason> {
-        let router = self.routers.get(slot as usize)?;
-        let state = self.interfaces.get(&router.params.interface).and_then(|watched| watched.state.as_ref());
-        match state {
-            Some(interface) => locate(&router.params, interface).err(),
-            None => Some(Reason::InterfaceMissing),
+        for group in 0..self.groups.len() {
+            self.tell_group(now, group);
         }
     }
 
@@ -188,12 +193,17 @@ impl Node {
         if before != interface.index {
             self.reindex(&slots, before, interface.index);
         }
-        for slot in slots {
-            self.update(slot, |router, out| {
-                let local = locate(&router.params, &interface);
-                router.relocate(now, local, out);
-            });
+        if before.is_some() && interface.index.is_some() && before != interface.index {
+            // Deleted and made again: who used it has lost what was on it.
+            for &slot in &slots {
+                self.touch(slot, VirtualRouter::lose_interface);
+            }
+            self.reassess(now, &slots);
         }
+        for &slot in &slots {
+            self.touch(slot, |router, out| router.relocate(locate(&router.params, &interface), out));
+        }
+        self.reassess(now, &slots);
     }
 
     /// Moves routers to another interface index in the table that finds them.
@@ -218,7 +228,7 @@ impl Node {
                 return;
             }
         };
-        self.update(slot, |router, out| match router.receive(now, &packet, out) {
+        self.update(now, slot, |router, out| match router.receive(now, &packet, out) {
             Ok(heard) => router.hear(now, &heard, out),
             Err(reason) => {
                 router.counters.discarded[reason as usize] += 1;
@@ -247,12 +257,22 @@ impl Node {
             let routers = &self.routers;
             let current = |slot: u32| routers.get(slot as usize).and_then(VirtualRouter::deadline);
             let Some(slot) = self.deadlines.pop_due(now, current) else { return };
-            self.update(slot, |router, out| router.expire(now, out));
+            self.update(now, slot, |router, out| router.expire(now, out));
+        }
+    }
+
+    /// Lets a router act, and its group with it when that concerns the others. An unknown slot is ignored.
+    fn update(&mut self, now: Instant, slot: u32, act: impl FnOnce(&mut VirtualRouter, &mut Outbox)) {
+        self.touch(slot, act);
+        if let Some(group) = self.group_of(slot)
+            && self.routers.get(slot as usize).is_some_and(|router| router.stir.is_some())
+        {
+            self.regroup(now, group);
         }
     }
 
     /// Lets a router act and takes note of its next deadline. An unknown slot is ignored.
-    fn update(&mut self, slot: u32, act: impl FnOnce(&mut VirtualRouter, &mut Outbox)) {
+    pub(super) fn touch(&mut self, slot: u32, act: impl FnOnce(&mut VirtualRouter, &mut Outbox)) {
         if let Some(router) = self.routers.get_mut(slot as usize) {
             act(router, &mut self.out);
             self.deadlines.set(slot, router.deadline());

@@ -23,6 +23,11 @@ impl Outbox {
         self.queue.push_back(Output::Event(Event { router: Some(router), kind }));
     }
 
+    /// Tells of something that is about no router.
+    pub fn node_event(&mut self, kind: EventKind) {
+        self.queue.push_back(Output::Event(Event { router: None, kind }));
+    }
+
     /// Lets `write` append an advert and returns its place.
     pub fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<u32> {
         let start = self.bytes.len() as u32;

@@ -74,7 +74,7 @@ pub struct AhHeader {
 /// A fact about one router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whose; `None` when a packet fits none.
+    /// Whose; `None` when a packet fits none, and of checks and groups.
     pub router: Option<RouterKey>,
     /// What.
     pub kind: EventKind,
@@ -263,13 +263,11 @@ pub enum Reason {
         /// Time past its deadline.
         length: Duration,
     },
-    /// The effective priority fell below that of a peer.
+    /// The effective priority fell, and the peer that is better took the addresses that were offered.
     Outranked {
-        /// The best peer's priority.
+        /// Its priority.
         priority: Priority,
     },
-    /// Gave the addresses away, but nobody took them within the own skew time.
-    NoSuccessor,
     /// The daemon stops.
     Stopping,
     /// No interface has the configured name.
@@ -318,7 +316,6 @@ impl fmt::Display for Reason {
                 write!(f, "did not run for {:.3} s and another master took over", length.as_secs_f64())
             }
             Self::Outranked { priority } => write!(f, "priority fell below {priority} of a peer"),
-            Self::NoSuccessor => f.write_str("nobody took over"),
             Self::Stopping => f.write_str("stopping"),
             Self::InterfaceMissing => f.write_str("interface does not exist"),
             Self::LinkDown => f.write_str("link down"),

@@ -88,10 +88,25 @@ impl Peers {
         peer.and_then(|peer| peer.form)
     }
 
-    /// Returns the highest priority among the peers; one that resigned counts as configured, for it may be back as Backup.
-    pub fn best_priority(&self) -> Option<u8> {
-        let priority = |peer: &Peer| peer.priority.filter(|&priority| priority > 0).or(peer.configured);
-        self.peers.iter().filter_map(priority).max()
+    /// Says whether some other node may have a higher priority than `priority`.
+    ///
+    /// A Backup is silent: what it said longer ago than `silence` is no knowledge, but may be true again. Its configured
+    /// priority is, but for its weights, of which `gain` is the most that they add on this node; without one, and by
+    /// multicast, anybody may be there.
+    pub fn may_outrank(&self, now: Instant, priority: Priority, gain: i32, silence: Duration) -> bool {
+        let ours = i32::from(priority.get());
+        let may = |peer: &Peer| {
+            let heard = peer.priority.filter(|&heard| heard > 0 && peer.last_heard_at.is_some()).map(i32::from);
+            let is_recent = peer.last_heard_at.is_some_and(|at| now.since(at) < silence);
+            match (heard, peer.configured) {
+                (Some(heard), _) if is_recent => heard > ours,
+                (_, None) => true,
+                (heard, Some(configured)) => {
+                    heard.is_some_and(|heard| heard > ours) || i32::from(configured) + gain > ours
+                }
+            }
+        };
+        !self.is_fixed || self.peers.iter().any(may)
     }
 
     /// Returns plain values for status.

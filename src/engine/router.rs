@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::election::{master_down_interval, skew_time};
 use super::handover::{Handover, Successor};
+use super::health::Health;
 use super::input::{Interface, RouterKey};
 use super::mute::Mute;
 use super::outbox::Outbox;
@@ -19,7 +20,8 @@ use super::receive::Heard;
 use super::replay::Replay;
 use super::send::Adverts;
 use super::snapshot::{Counters, MasterSnapshot, RouterSnapshot};
-use super::state::{Backup, Master, Origin, State};
+use super::state::{Master, State};
+use super::sync::Stir;
 use super::time::Instant;
 use crate::wire::field::Priority;
 
@@ -35,6 +37,16 @@ pub(super) struct VirtualRouter {
     pub state: State,
     /// Addresses kept for the successor's sake; in Initialize and Backup only.
     pub handover: Option<Handover>,
+    /// When its resignation is sent again.
+    pub repeat_at: Option<Instant>,
+    /// What is wrong with the interface.
+    pub trouble: Option<Reason>,
+    pub health: Health,
+    /// The member of its group whose fault keeps it out.
+    pub faulty_mate: Option<Arc<str>>,
+    pub is_grouped: bool,
+    /// What has happened since its group was looked at.
+    pub stir: Option<Stir>,
     /// Learnt interval of the Master (version 3); the own one otherwise.
     pub master_adver_interval: Duration,
     /// The Master that was last accepted; `None` while it is Master itself.
@@ -45,8 +57,8 @@ pub(super) struct VirtualRouter {
     pub counters: Counters,
     pub mute: Mute,
     since: Instant,
-    reason: Reason,
-    is_started: bool,
+    pub reason: Reason,
+    pub is_started: bool,
 }
 
 /// Where a router's adverts leave from.
@@ -59,13 +71,19 @@ pub(super) struct Local {
 
 impl VirtualRouter {
     /// Makes a router in Initialize that waits for its interface and for `Startup`.
-    pub fn new(key: RouterKey, params: Arc<RouterParams>) -> Self {
+    pub fn new(key: RouterKey, params: Arc<RouterParams>, health: Health, is_grouped: bool) -> Self {
         Self {
             key,
-            effective: params.priority,
+            effective: health.effective(),
             local: None,
-            state: State::Initialize { fault: None },
+            state: State::Initialize { held_back: None },
             handover: None,
+            repeat_at: None,
+            trouble: Some(Reason::InterfaceMissing),
+            health,
+            faulty_mate: None,
+            is_grouped,
+            stir: None,
             master_adver_interval: params.advertisement_interval.as_duration(),
             master: None,
             peers: Peers::new(&params),
@@ -84,113 +102,30 @@ impl VirtualRouter {
     pub fn deadline(&self) -> Option<Instant> {
         let own = match &self.state {
             State::Initialize { .. } => None,
-            State::Backup(backup) => Some(backup.down_at),
+            State::Backup(backup) => (!backup.is_willing).then_some(backup.down_at),
             State::Master(master) => Some(master.announce.at.map_or(master.advert_at, |at| at.min(master.advert_at))),
         };
-        let handover = self.handover.map(|handover| handover.deadline());
-        own.into_iter().chain(handover).min()
+        let handover = self.handover.map(|handover| handover.release_at);
+        own.into_iter().chain(handover).chain(self.repeat_at).min()
     }
 
     /// Says whether its earliest deadline is that of a takeover.
     pub fn is_takeover_next(&self) -> bool {
-        matches!(&self.state, State::Backup(backup) if Some(backup.down_at) == self.deadline())
-    }
-
-    /// Begins to take part, or falls into Fault when it cannot.
-    pub fn startup(&mut self, now: Instant, trouble: Option<Reason>, out: &mut Outbox) {
-        self.is_started = true;
-        match trouble {
-            Some(reason) => self.enter(now, State::Initialize { fault: Some(reason.clone()) }, reason, None, out),
-            None => self.take_part(now, Reason::Started, out),
-        }
-    }
-
-    /// Says what the interface is like: `local` when it can be used, else why not.
-    ///
-    /// Another index than before means that the interface was deleted and made again: the VIPs on it are gone. Nobody
-    /// reaches VIPs through an interface that cannot be used, so a handover ends there.
-    pub fn relocate(&mut self, now: Instant, local: Result<Local, Reason>, out: &mut Outbox) {
-        let before = self.local;
-        self.local = local.as_ref().ok().copied();
-        if !self.is_started {
-            if self.local.map(|local| local.interface) != before.map(|local| local.interface) {
-                self.release(out);
-            }
-            return;
-        }
-        let is_faulty = matches!(self.state, State::Initialize { fault: Some(_) });
-        match (local, before) {
-            (Err(reason), _) => self.fail(now, reason, out),
-            (Ok(_), _) if is_faulty => self.take_part(now, Reason::Recovered, out),
-            (Ok(new), Some(old)) if new.interface != old.interface => {
-                self.fail(now, Reason::InterfaceMissing, out);
-                self.take_part(now, Reason::Recovered, out);
-            }
-            (Ok(_), _) => {}
-        }
-    }
-
-    /// Stops taking part; a Master hands over and keeps its addresses until that is done.
-    pub fn shutdown(&mut self, now: Instant, out: &mut Outbox) {
-        self.is_started = false;
-        if matches!(self.state, State::Initialize { fault: None }) {
-            return;
-        }
-        if matches!(self.state, State::Master(_)) {
-            self.resign(now, out);
-        }
-        if let Some(handover) = &mut self.handover {
-            let bound = Handover::resign(now, self.params.advertisement_interval.as_duration()).release_at;
-            handover.release_at = handover.release_at.min(bound);
-        }
-        self.enter(now, State::Initialize { fault: None }, Reason::Stopping, None, out);
-    }
-
-    /// Changes what this node is worth.
-    ///
-    /// A Backup's running timer moves by the difference of the skew. A Master that falls below a peer resigns but
-    /// stays a candidate. The owner's priority never changes.
-    pub fn set_priority(&mut self, now: Instant, effective: Priority, out: &mut Outbox) {
-        if effective == self.effective || self.params.is_owner() || effective.is_owner() {
-            return;
-        }
-        let from = std::mem::replace(&mut self.effective, effective);
-        out.event(self.key, EventKind::Priority { from, to: effective });
-        let skew = |priority| skew_time(self.params.version, priority, self.master_adver_interval);
-        let (skew_before, skew_after) = (skew(from), skew(effective));
-        let better = self.peers.best_priority().and_then(Priority::new);
-        match &mut self.state {
-            State::Initialize { .. } => {}
-            State::Backup(backup) => {
-                let moved = (backup.down_at + skew_after).as_nanos().saturating_sub(skew_before.as_nanos() as u64);
-                backup.down_at = Instant::from_nanos(moved);
-                if backup.origin == Origin::Outranked {
-                    self.keep_until(Instant::from_nanos(moved));
-                }
-            }
-            State::Master(_) => {
-                if let Some(priority) = better.filter(|&priority| priority > effective && effective < from) {
-                    self.yield_to(now, priority, out);
-                }
-            }
-        }
+        matches!(&self.state, State::Backup(backup) if !backup.is_willing && Some(backup.down_at) == self.deadline())
     }
 
     /// Serves every deadline of this router that is due.
     ///
-    /// A takeover comes before the end of a handover: who keeps its addresses as a candidate must not drop them to take
-    /// them again.
+    /// A takeover comes before the end of a handover: who is to be Master must not drop its addresses to take them
+    /// again.
     pub fn expire(&mut self, now: Instant, out: &mut Outbox) {
-        if matches!(&self.state, State::Backup(backup) if backup.down_at <= now) {
+        if matches!(&self.state, State::Backup(backup) if backup.down_at <= now && !backup.is_willing) {
             return self.backup_expires(now, out);
         }
-        if let Some(handover) = &mut self.handover {
-            if handover.repeat_at.is_some_and(|at| at <= now) {
-                handover.repeat_at = None;
-                self.send_resignation(out);
-            } else if handover.release_at <= now {
-                self.release(out);
-            }
+        if self.repeat_at.is_some_and(|at| at <= now) {
+            self.repeat_resignation(now, out);
+        } else if self.handover.is_some_and(|handover| handover.release_at <= now) {
+            self.release(out);
         }
         match &self.state {
             State::Initialize { .. } | State::Backup(_) => {}
@@ -210,10 +145,12 @@ impl VirtualRouter {
 
     /// Takes in an advert that passed every check.
     pub fn hear(&mut self, now: Instant, heard: &Heard, out: &mut Outbox) {
-        let vips = self.params.vips.len();
-        if let (Some(priority), Some(handover)) = (heard.priority, &mut self.handover) {
-            let farewell = (priority > Priority::LOWEST).then_some(Priority::LOWEST);
-            handover.succeed(now, vips, Successor { address: heard.source, farewell });
+        if let Some(priority) = heard.priority.filter(|_| !matches!(self.state, State::Master(_))) {
+            self.repeat_at = None;
+            if let Some(handover) = &mut self.handover {
+                let farewell = (priority > Priority::LOWEST).then_some(Priority::LOWEST);
+                handover.succeed(now, self.params.vips.len(), Successor { address: heard.source, farewell });
+            }
         }
         match &self.state {
             State::Initialize { .. } => {}
@@ -238,6 +175,11 @@ impl VirtualRouter {
         skew_time(self.params.version, self.effective, self.master_adver_interval)
     }
 
+    /// Says whether it neither holds addresses for a successor nor has a resignation to repeat.
+    pub fn has_parted(&self) -> bool {
+        self.handover.is_none() && self.repeat_at.is_none()
+    }
+
     /// Returns plain values for status.
     pub fn snapshot(&self) -> RouterSnapshot {
         RouterSnapshot {
@@ -251,7 +193,7 @@ impl VirtualRouter {
             wants_vips: self.wants_vips(),
             master: self.known_master(),
             peers: self.peers.snapshot(),
-            tracks: Vec::new(),
+            tracks: self.health.snapshot(),
             counters: self.counters.clone(),
         }
     }
@@ -276,6 +218,7 @@ impl VirtualRouter {
         out: &mut Outbox,
     ) {
         self.handover = None;
+        self.repeat_at = None;
         self.master_adver_interval = self.params.advertisement_interval.as_duration();
         self.counters.became_master += 1;
         self.send_advert(out);
@@ -287,7 +230,7 @@ impl VirtualRouter {
     }
 
     /// Ends a handover: takes the addresses away and lets the successor announce them once more.
-    fn release(&mut self, out: &mut Outbox) {
+    pub(super) fn release(&mut self, out: &mut Outbox) {
         let Some(handover) = self.handover.take() else { return };
         out.push(Output::ReleaseVips { router: self.key });
         if let Some(Successor { address, farewell: Some(priority) }) = handover.successor {
@@ -311,56 +254,13 @@ impl VirtualRouter {
         }
         self.since = now;
         self.reason = reason.clone();
+        self.stir = Some(Stir::Moved);
+        // Waiting for a check is no news to anybody.
+        if from == StateName::Init && to == StateName::Init {
+            return;
+        }
         let transition = Transition { from, to, reason, priority: self.effective, peer };
         out.event(self.key, EventKind::Transition(transition));
-    }
-
-    /// Sends priority 0 and keeps the addresses for the successor's sake.
-    fn resign(&mut self, now: Instant, out: &mut Outbox) {
-        self.send_resignation(out);
-        self.handover = Some(Handover::resign(now, self.params.advertisement_interval.as_duration()));
-    }
-
-    /// Resigns in favour of a better peer, but waits its own skew like every other candidate: when nobody else is there
-    /// it simply stays Master.
-    fn yield_to(&mut self, now: Instant, priority: Priority, out: &mut Outbox) {
-        self.resign(now, out);
-        let down_at = now + self.skew_time();
-        self.keep_until(down_at);
-        let backup = Backup { origin: Origin::Outranked, ..Backup::listen(now, down_at) };
-        self.master = None;
-        self.enter(now, State::Backup(backup), Reason::Outranked { priority }, None, out);
-    }
-
-    /// A candidate keeps its addresses at least until it may be Master again.
-    fn keep_until(&mut self, down_at: Instant) {
-        if let Some(handover) = self.handover.as_mut().filter(|handover| handover.successor.is_none()) {
-            handover.release_at = handover.release_at.max(down_at);
-        }
-    }
-
-    /// Takes part from here on: as Master when it owns the addresses, else as Backup for a full master-down interval.
-    fn take_part(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
-        let interval = self.params.advertisement_interval.as_duration();
-        self.master_adver_interval = interval;
-        if self.params.is_owner() {
-            self.promote(now, now + interval, Reason::Owner, None, out);
-        } else {
-            let backup = Backup::listen(now, now + self.master_down_interval());
-            self.enter(now, State::Backup(backup), reason, None, out);
-        }
-    }
-
-    /// Falls into Fault because the interface or the source address is gone: nothing can be sent any more.
-    fn fail(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
-        let held = matches!(self.state, State::Master(_)) || self.handover.take().is_some();
-        if held {
-            out.push(Output::ReleaseVips { router: self.key });
-        }
-        let is_known = matches!(&self.state, State::Initialize { fault: Some(known) } if *known == reason);
-        if !is_known {
-            self.enter(now, State::Initialize { fault: Some(reason.clone()) }, reason, None, out);
-        }
     }
 }
 

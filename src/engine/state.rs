@@ -19,7 +19,7 @@ pub(super) enum State {
     /// Not taking part.
     Initialize {
         /// What keeps it from taking part; `None` before start and after stop.
-        fault: Option<Reason>,
+        held_back: Option<Reason>,
     },
     /// Listening.
     Backup(Backup),
@@ -42,17 +42,8 @@ pub(super) struct Backup {
     pub preempt_at: Option<Instant>,
     /// The last worse Master that was heard and discarded.
     pub worse: Option<Worse>,
-    /// Why it became Backup, when that decides what a takeover is called.
-    pub origin: Origin,
-}
-
-/// Where a Backup comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Anything that needs no word.
-    Plain,
-    /// It resigned as Master in favour of a better node.
-    Outranked,
+    /// Its patience is over and it waits for the other members of its group; the down timer is off.
+    pub is_willing: bool,
 }
 
 /// A Master that this Backup is going to preempt.
@@ -78,6 +69,9 @@ pub(super) struct Master {
     pub rival_told_at: Option<Instant>,
     /// A living Master that made way and has not said farewell yet.
     pub predecessor: Option<IpAddr>,
+    /// It has offered the addresses to whoever is better, and is silent until its own skew is over: from when on the
+    /// peers count theirs.
+    pub offered_at: Option<Instant>,
 }
 
 /// The times at which a Master repeats its announcement.
@@ -96,8 +90,8 @@ impl State {
     /// Returns the state's name for operators.
     pub fn name(&self) -> StateName {
         match self {
-            Self::Initialize { fault: None } => StateName::Init,
-            Self::Initialize { fault: Some(_) } => StateName::Fault,
+            Self::Initialize { held_back: None | Some(Reason::AwaitingCheck { .. }) } => StateName::Init,
+            Self::Initialize { held_back: Some(_) } => StateName::Fault,
             Self::Backup(_) => StateName::Backup,
             Self::Master(_) => StateName::Master,
         }
@@ -114,7 +108,7 @@ impl Backup {
             has_excused: false,
             preempt_at: None,
             worse: None,
-            origin: Origin::Plain,
+            is_willing: false,
         }
     }
 }
@@ -129,6 +123,7 @@ impl Master {
             answered_at: None,
             rival_told_at: None,
             predecessor,
+            offered_at: None,
         }
     }
 

@@ -7,12 +7,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrpd::engine::input::{Datagram, Input, Interface, RouterKey};
+use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
-    Vip, VipOptions,
+    AnnounceSchedule, Auth, CheckKind, CheckParams, ChecksumPolicy, Effect, FileSense, Hooks, Initial, NodeParams,
+    PeerParams, Preempt, RouterParams, Scope, Track, Transport, Vip, VipOptions,
 };
 use vrrpd::engine::snapshot::RouterSnapshot;
 use vrrpd::engine::time::{Instant, Now};
@@ -65,12 +65,18 @@ impl Bench {
         Self::with_routers(vec![params])
     }
 
-    pub fn with_routers(routers: Vec<RouterParams>) -> Self {
-        let routers = routers.into_iter().map(Arc::new).collect();
-        Self {
-            node: Node::new(&NodeParams { routers, ..NodeParams::default() }),
-            now: Instant::from_nanos(100_000_000_000),
+    /// Each router has a check, in its place, whose number is added to its priority.
+    pub fn with_routers(mut routers: Vec<RouterParams>) -> Self {
+        for (place, router) in routers.iter_mut().enumerate() {
+            let effect = Effect::Weight { weight: 1, is_reversed: false };
+            router.tracks.push(Track { check: format!("weight{place}"), effect, is_urgent: false });
         }
+        let checks = (0..routers.len()).map(|place| Arc::new(number(format!("weight{place}")))).collect();
+        Self::of(NodeParams { routers: routers.into_iter().map(Arc::new).collect(), checks, ..NodeParams::default() })
+    }
+
+    pub fn of(params: NodeParams) -> Self {
+        Self { node: Node::new(&params), now: Instant::from_nanos(100_000_000_000) }
     }
 
     /// A node that has begun to take part.
@@ -148,8 +154,15 @@ impl Bench {
         self.handle(Input::Vips { router: RouterKey(0), held })
     }
 
+    /// Makes the priority of the first router this, by a weight.
     pub fn weigh(&mut self, effective: u8) -> Vec<Seen> {
-        self.handle(Input::Priority { router: RouterKey(0), effective: prio(effective) })
+        let change = i32::from(effective) - i32::from(self.snapshot().params.priority.get());
+        self.check(0, CheckResult::Number(change))
+    }
+
+    /// Runs a check once.
+    pub fn check(&mut self, place: u32, result: CheckResult) -> Vec<Seen> {
+        self.handle(Input::Check { check: CheckKey(place), result, words: Arc::from("as told") })
     }
 
     /// Hears a packet.
@@ -256,6 +269,19 @@ impl Bench {
         }
         self.node.flushed();
         seen
+    }
+}
+
+/// A check of a file with a number in it.
+pub fn number(name: String) -> CheckParams {
+    CheckParams {
+        name,
+        kind: CheckKind::File { path: "/run/weight".into(), sense: FileSense::Number },
+        interval: ms(1000),
+        timeout: ms(1000),
+        rise: 1,
+        fall: 1,
+        initial: Initial::Unknown,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use vrrpd::engine::input::Interface;
 use vrrpd::engine::output::{EventKind, Reason, StateName};
-use vrrpd::engine::params::{Preempt, RouterParams, Transport};
+use vrrpd::engine::params::{Preempt, RouterParams};
 
 use crate::bench::*;
 
@@ -121,72 +121,6 @@ fn farewell_of_the_predecessor_is_answered_but_not_told_as_a_rival() {
 }
 
 #[test]
-fn master_whose_priority_falls_below_a_peer_resigns_but_stays_a_candidate() {
-    let mut bench = Bench::master(v3());
-    bench.accepts(&Packet::like(&v3(), 90));
-    let seen = bench.weigh(80);
-    assert_eq!(sent_priorities(&seen), [0]);
-    let reason = Reason::Outranked { priority: prio(90) };
-    assert_eq!(transitions(&seen), [(StateName::Master, StateName::Backup, reason)]);
-    assert!(!seen.contains(&Seen::Release), "the addresses stay until somebody took over");
-    assert_eq!(bench.timeout(), Some(ms(50)), "the second resignation");
-    let seen = untimed(bench.run(ms(700)));
-    assert_eq!(transitions(&seen), [(StateName::Backup, StateName::Master, Reason::NoSuccessor)]);
-    assert!(!seen.contains(&Seen::Release), "nobody was there: not a moment without the addresses");
-}
-
-#[test]
-fn master_whose_priority_falls_hands_over_to_the_peer_that_takes_over() {
-    let mut bench = Bench::master(v3());
-    bench.accepts(&Packet::like(&v3(), 90));
-    bench.weigh(80);
-    bench.run(ms(300));
-    bench.accepts(&Packet::like(&v3(), 90));
-    assert!(untimed(bench.run(OVERLAP)).contains(&Seen::Release));
-    assert_eq!((bench.state(), bench.timeout()), (StateName::Backup, Some(us(3_687_500) - OVERLAP)));
-}
-
-#[test]
-fn candidate_whose_skew_outlasts_the_bound_keeps_its_addresses() {
-    let params = RouterParams { advertisement_interval: cs(1000), ..v3() };
-    let mut bench = Bench::master(params.clone());
-    bench.accepts(&Packet::like(&params, 90));
-    bench.weigh(80);
-    let seen = untimed(bench.run(ms(8000)));
-    assert_eq!(transitions(&seen), [(StateName::Backup, StateName::Master, Reason::NoSuccessor)]);
-    assert!(!seen.contains(&Seen::Release), "nobody was there, and clients were cut off");
-}
-
-#[test]
-fn candidate_that_loses_weight_again_or_is_stopped_keeps_to_its_bounds() {
-    let params = RouterParams { advertisement_interval: cs(1000), ..v3() };
-    let mut bench = Bench::master(params.clone());
-    bench.accepts(&Packet::like(&params, 90));
-    bench.weigh(80);
-    bench.weigh(10);
-    let seen = untimed(bench.run(ms(9_700)));
-    assert!(!seen.contains(&Seen::Release) && bench.state() == StateName::Master, "{seen:?}");
-    bench.weigh(5);
-    bench.run(ms(1000));
-    bench.shutdown();
-    let seen = bench.run(ms(60_000));
-    let released = seen.iter().find(|(_, seen)| *seen == Seen::Release).map(|(at, _)| *at);
-    assert_eq!(released, Some(ms(5000)), "a stopped node is no candidate any more");
-}
-
-#[test]
-fn candidate_that_is_served_late_does_not_drop_its_addresses_to_take_them_again() {
-    let mut bench = Bench::master(v3());
-    bench.accepts(&Packet::like(&v3(), 90));
-    bench.weigh(80);
-    bench.run(ms(60));
-    bench.wait(ms(3000));
-    let seen = bench.tick();
-    assert_eq!(bench.state(), StateName::Master);
-    assert!(!seen.contains(&Seen::Release), "{seen:?}");
-}
-
-#[test]
 fn unicast_source_may_be_on_another_interface_of_the_host() {
     let source = ip("10.255.0.1");
     for (transport, found) in [(unicast(v3()).transport, Some(source)), (v3().transport, None)] {
@@ -196,29 +130,6 @@ fn unicast_source_may_be_on_another_interface_of_the_host() {
         let seen = untimed(bench.run(ms(4000)));
         assert_eq!(adverts(&seen).first().map(|sent| sent.source), found, "a group is of one link");
     }
-}
-
-#[test]
-fn peer_that_was_never_heard_counts_with_its_configured_priority() {
-    let mut params = unicast(v3());
-    let Transport::Unicast { peers } = &mut params.transport else { panic!("unicast") };
-    peers[0].priority = Some(prio(95));
-    let mut bench = Bench::master(params);
-    assert!(transitions(&bench.weigh(96)).is_empty());
-    assert_eq!(transitions(&bench.weigh(94))[0].2, Reason::Outranked { priority: prio(95) });
-    let seen = untimed(bench.run(ms(1000)));
-    assert_eq!(transitions(&seen), [(StateName::Backup, StateName::Master, Reason::NoSuccessor)]);
-    assert!(!seen.contains(&Seen::Release));
-}
-
-#[test]
-fn peer_that_resigned_counts_with_its_configured_priority() {
-    let mut params = unicast(v3());
-    let Transport::Unicast { peers } = &mut params.transport else { panic!("unicast") };
-    peers[0].priority = Some(prio(95));
-    let mut bench = Bench::master(params.clone());
-    bench.accepts(&Packet::like(&params, 0));
-    assert_eq!(transitions(&bench.weigh(94))[0].2, Reason::Outranked { priority: prio(95) });
 }
 
 #[test]
@@ -302,4 +213,30 @@ fn link_that_is_down_is_a_fault_unless_it_is_ignored() {
     let mut bench = Bench::backup(RouterParams { ignores_link: true, ..v3() });
     bench.interface(Interface { index: None, ..interface() });
     assert_eq!(bench.state(), StateName::Fault, "an interface that is not there is");
+}
+
+#[test]
+fn backup_that_never_preempts_learns_nothing_from_a_farewell_while_its_master_lives() {
+    let params = RouterParams { preempt: Preempt::Never, ..v3() };
+    let master = Packet::like(&params, 150);
+    let quick = RouterParams { advertisement_interval: cs(1), ..params.clone() };
+    let farewell = Packet::like(&quick, 50).from("192.0.2.9");
+    let better = Packet::like(&quick, 120).from("192.0.2.9");
+    for (resigns, since, packet, known) in [
+        (false, 999, &farewell, "192.0.2.12"),
+        (false, 1000, &farewell, "192.0.2.9"),
+        (true, 10, &farewell, "192.0.2.9"),
+        (false, 10, &better, "192.0.2.9"),
+    ] {
+        let mut bench = Bench::backup(params.clone());
+        bench.accepts(&master);
+        if resigns {
+            bench.accepts(&Packet::like(&params, 0));
+        }
+        bench.wait(ms(since));
+        let before = bench.timeout();
+        bench.accepts(packet);
+        assert_eq!(bench.snapshot().master.unwrap().address, ip(known), "{since} ms after its Master");
+        assert_eq!(bench.timeout() == before, known == "192.0.2.12", "its interval is not learnt");
+    }
 }

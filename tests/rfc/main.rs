@@ -6,6 +6,7 @@ mod bench;
 
 mod departures;
 mod malformed;
+mod offer;
 mod packet;
 mod rfc3768;
 mod s5_1_header;

@@ -1,9 +1,7 @@
 //! A Master leaves on purpose: make before break.
 
-use std::net::{IpAddr, Ipv4Addr};
-
+use vrrpd::engine::input::{CheckResult, Input};
 use vrrpd::engine::output::{EventKind, Output, Reason, StateName};
-use vrrpd::wire::field::Priority;
 
 use crate::simulator::MS;
 use crate::simulator::host::Power;
@@ -102,65 +100,15 @@ fn nothing_comes_out_after_the_end() {
     story.go(0);
     assert_eq!(story.words(2).last(), Some(&"finished"));
     // The world turns a host off at `Finished`; a loop that takes one more turn is the engine's own matter.
-    let mut node =
-        vrrpd::engine::node::Node::new(&crate::simulator::spec::node_params(&[RouterSpec::new(&[200, 100])], 0, 2));
+    let mut node = vrrpd::engine::node::Node::new(&crate::simulator::spec::node_params(
+        &RouterSpec::new(&[200, 100]).weighed().into(),
+        0,
+        2,
+    ));
     let now = vrrpd::engine::time::Now { mono: Default::default(), utc: Default::default() };
-    node.handle(now, vrrpd::engine::input::Input::Shutdown);
+    node.handle(now, Input::Shutdown);
     assert_eq!(node.poll_output(), Some(Output::Finished));
-    let router = vrrpd::engine::input::RouterKey(0);
-    let effective = Priority::LOWEST;
-    node.handle(now, vrrpd::engine::input::Input::Priority { router, effective });
+    let (check, words) = (vrrpd::engine::input::CheckKey(0), std::sync::Arc::from(""));
+    node.handle(now, Input::Check { check, result: CheckResult::Number(-50), words });
     assert_eq!(node.poll_output(), None);
-}
-
-#[test]
-fn lowered_priority_hands_over_to_the_best_one_without_a_gap() {
-    let mut story = Story::elected(RouterSpec::new(&[200, 150, 100]));
-    story.forget();
-    let at = story.now();
-    story.act(Action::Priority(0, 0, 120));
-    story.go(3 * SECOND);
-    let outranked = Reason::Outranked { priority: Priority::new(150).unwrap() };
-    assert_eq!(story.changes(0), [(at, StateName::Backup, outranked)]);
-    let took_over_at = at + 50 * MS + DELAY + skew(150, SECOND);
-    assert_eq!(story.changes(1), [(took_over_at, StateName::Master, Reason::Resigned)]);
-    assert_eq!(story.released(0), [took_over_at + DELAY + OVERLAP]);
-    assert_eq!((story.masters(), story.longest_gap()), (vec![1], 0));
-}
-
-#[test]
-fn lowered_priority_with_nobody_to_take_over_stays_master_without_a_gap() {
-    let mut story = Story::elected(RouterSpec::new(&[200, 150]));
-    story.act(Action::Crash(1));
-    story.forget();
-    let at = story.now();
-    story.act(Action::Priority(0, 0, 100));
-    story.go(3 * SECOND);
-    let changes = story.changes(0);
-    assert_eq!(changes[1], (at + skew(100, SECOND), StateName::Master, Reason::NoSuccessor));
-    assert_eq!((changes.len(), story.released(0), story.longest_gap()), (2, Vec::new(), 0));
-}
-
-#[test]
-fn lowered_priority_above_every_peer_changes_only_the_adverts() {
-    let mut story = Story::elected(RouterSpec::new(&[200, 100]));
-    story.forget();
-    story.act(Action::Priority(0, 0, 150));
-    story.go(SECOND);
-    assert_eq!(story.changes(0), []);
-    assert_eq!(story.sent(0).last().unwrap().1, 150);
-    let master = story.snapshot(0).master.unwrap();
-    let own = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
-    assert_eq!((master.address, master.priority.get()), (own, 150), "status shows what the adverts say");
-}
-
-#[test]
-fn raised_priority_of_a_backup_shortens_its_wait_by_the_difference_of_the_skew() {
-    let mut story = Story::elected(RouterSpec::new(&[200, 100]));
-    let last_sent = story.sent(0).last().unwrap().0;
-    story.act(Action::Crash(0));
-    story.act(Action::Priority(1, 0, 150));
-    story.forget();
-    story.go(5 * SECOND);
-    assert_eq!(story.transitions(1)[0].0, last_sent + DELAY + 3 * SECOND + skew(150, SECOND));
 }

@@ -1,8 +1,11 @@
 //! Directed stories on the simulated segment, with exact times: every packet takes 200 us, every VIP batch 300 us, and
 //! the loop is never late unless a story says so.
 
+mod checks;
 mod faults;
+mod groups;
 mod handover;
+mod offer;
 mod pause;
 mod preempt;
 mod rivalry;

@@ -2,37 +2,68 @@
 
 use std::ops::Range;
 
-use vrrpd::engine::output::{EventKind, Output, Reason, StateName, Transition};
+use vrrpd::engine::input::CheckResult;
+use vrrpd::engine::output::{EventKind, GroupTransition, Output, Reason, StateName, Transition};
 use vrrpd::engine::snapshot::RouterSnapshot;
 
 use crate::simulator::MS;
 use crate::simulator::segment::Timing;
-use crate::simulator::spec::RouterSpec;
+use crate::simulator::spec::Cluster;
 use crate::simulator::world::{Action, Seen, World};
 
-/// One virtual router on some hosts.
+/// Virtual routers on some hosts; questions that name none are about the first.
 pub struct Story {
     pub world: World,
 }
 
 impl Story {
     /// Makes hosts that are off, one for each priority.
-    pub fn new(spec: RouterSpec) -> Self {
-        let hosts = spec.priorities.len();
-        let mut world = World::new(vec![spec], hosts, Timing::EXACT, 1);
+    pub fn new(cluster: impl Into<Cluster>) -> Self {
+        let cluster = cluster.into();
+        let hosts = cluster.routers[0].priorities.len();
+        let mut world = World::new(cluster, hosts, Timing::EXACT, 1);
         world.seen = Some(Vec::new());
         Self { world }
     }
 
     /// Starts all hosts at once and lets the election end: ten intervals at most.
-    pub fn elected(spec: RouterSpec) -> Self {
-        let length = 10 * spec.longest_interval().as_nanos() as u64;
-        let mut story = Self::new(spec);
+    ///
+    /// Checks pass, and those that give numbers give 0.
+    pub fn elected(cluster: impl Into<Cluster>) -> Self {
+        let cluster = cluster.into();
+        let length = 10 * cluster.routers[0].longest_interval().as_nanos() as u64;
+        let mut story = Self::new(cluster);
+        story.pass_all();
         for host in 0..story.world.hosts.len() {
             story.act(Action::Start(host));
         }
         story.go(length);
         story
+    }
+
+    /// Lets every check be well on every host.
+    pub fn pass_all(&mut self) {
+        let checks = self.world.cluster.checks.clone();
+        for (host, (place, check)) in
+            (0..self.world.hosts.len()).flat_map(|host| checks.iter().enumerate().map(move |check| (host, check)))
+        {
+            let result = if check.is_number { CheckResult::Number(0) } else { CheckResult::Passed };
+            self.act(Action::Check(host, place, result));
+        }
+    }
+
+    /// Lets the check in place 0 of a host make its priority this.
+    pub fn weigh(&mut self, host: usize, effective: u8) {
+        let change = i32::from(effective) - i32::from(self.world.specs()[0].priority(host));
+        self.act(Action::Check(host, 0, CheckResult::Number(change)));
+    }
+
+    pub fn pass(&mut self, host: usize, check: usize) {
+        self.act(Action::Check(host, check, CheckResult::Passed));
+    }
+
+    pub fn fail(&mut self, host: usize, check: usize) {
+        self.act(Action::Check(host, check, CheckResult::Failed));
     }
 
     pub fn act(&mut self, action: Action) {
@@ -74,8 +105,13 @@ impl Story {
 
     /// Returns the changes of state of a host with their times.
     pub fn transitions(&self, host: usize) -> Vec<(u64, Transition)> {
+        self.transitions_of(host, 0)
+    }
+
+    fn transitions_of(&self, host: usize, router: usize) -> Vec<(u64, Transition)> {
         let transition = |seen: &Seen| {
             let Output::Event(event) = &seen.output else { return None };
+            event.router.filter(|key| key.0 as usize == router)?;
             let EventKind::Transition(transition) = &event.kind else { return None };
             Some((seen.at, transition.clone()))
         };
@@ -84,7 +120,22 @@ impl Story {
 
     /// Returns the states a host entered with time and cause.
     pub fn changes(&self, host: usize) -> Vec<(u64, StateName, Reason)> {
-        self.transitions(host).into_iter().map(|(at, change)| (at, change.to, change.reason)).collect()
+        self.changes_of(host, 0)
+    }
+
+    /// As `changes`, of any router.
+    pub fn changes_of(&self, host: usize, router: usize) -> Vec<(u64, StateName, Reason)> {
+        let changes = self.transitions_of(host, router).into_iter();
+        changes.map(|(at, change)| (at, change.to, change.reason)).collect()
+    }
+
+    /// Returns the changes of the groups of a host.
+    pub fn group_changes(&self, host: usize) -> Vec<(u64, GroupTransition)> {
+        let change = |(at, kind)| match kind {
+            EventKind::Group(change) => Some((at, change)),
+            _ => None,
+        };
+        self.events(host).into_iter().filter_map(change).collect()
     }
 
     /// Returns when a host sent adverts, with their priority; one for each datagram.
@@ -101,7 +152,11 @@ impl Story {
     }
 
     pub fn released(&self, host: usize) -> Vec<u64> {
-        let is_release = |seen: &&Seen| matches!(seen.output, Output::ReleaseVips { .. });
+        self.released_of(host, 0)
+    }
+
+    pub fn released_of(&self, host: usize, router: usize) -> Vec<u64> {
+        let is_release = |seen: &&Seen| seen.router == router && matches!(seen.output, Output::ReleaseVips { .. });
         self.seen(host).filter(is_release).map(|seen| seen.at).collect()
     }
 

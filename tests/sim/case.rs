@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use vrrpd::engine::params::Preempt;
+use vrrpd::engine::input::CheckResult;
+use vrrpd::engine::params::{Effect, Initial, Preempt};
 use vrrpd::wire::field::{Family, Version};
 
 use crate::simulator::rng::Rng;
 use crate::simulator::segment::Timing;
-use crate::simulator::spec::RouterSpec;
+use crate::simulator::spec::{CheckSpec, Cluster, RouterSpec, TrackSpec};
 use crate::simulator::world::{Action, World};
 use crate::simulator::{MS, US};
 
@@ -15,7 +16,9 @@ use crate::simulator::{MS, US};
 #[derive(Debug)]
 pub struct Case {
     pub hosts: usize,
-    pub specs: Vec<RouterSpec>,
+    pub cluster: Cluster,
+    /// By router: the check that moves its priority.
+    dials: Vec<usize>,
     pub timing: Timing,
     pub faults: usize,
     pub loss_per_mille: u64,
@@ -31,9 +34,12 @@ impl Case {
         let delay = rng.pick(&[(20 * US, 100 * US), (100 * US, 100 * US), (50 * US, MS), (100 * US, 3 * MS)]);
         let late = rng.pick(&[0, 100 * US, 2 * MS]);
         let is_lossy = rng.chance(600);
+        let specs = (0..routers).map(|_| router(rng, hosts, interval)).collect();
+        let (cluster, dials) = with_checks(rng, specs);
         Self {
             hosts,
-            specs: (0..routers).map(|_| router(rng, hosts, interval)).collect(),
+            cluster,
+            dials,
             timing: Timing { delay, wake: (0, 50 * US), late: (0, late), worker: (50 * US, 5 * MS) },
             faults: rng.between(3, 12) as usize,
             loss_per_mille: if is_lossy { rng.between(1, 300) } else { 0 },
@@ -41,8 +47,12 @@ impl Case {
         }
     }
 
+    pub fn specs(&self) -> &[RouterSpec] {
+        &self.cluster.routers
+    }
+
     pub fn longest_interval(&self) -> u64 {
-        self.specs.iter().map(|spec| spec.longest_interval().as_nanos() as u64).max().unwrap_or_default()
+        self.specs().iter().map(|spec| spec.longest_interval().as_nanos() as u64).max().unwrap_or_default()
     }
 
     /// Returns how long faults go on.
@@ -53,7 +63,7 @@ impl Case {
     /// Returns how long it takes at most until all is quiet: two master-down intervals, the delay before preemption
     /// and a handover.
     pub fn quiet(&self) -> u64 {
-        let delays = self.specs.iter().flat_map(|spec| spec.preempts.iter()).map(|preempt| match preempt {
+        let delays = self.specs().iter().flat_map(|spec| spec.preempts.iter()).map(|preempt| match preempt {
             Preempt::Always | Preempt::Never => Duration::ZERO,
             Preempt::After(length) => *length,
         });
@@ -65,6 +75,13 @@ impl Case {
     pub fn plan_faults(&self, world: &mut World) {
         let (begin, length) = (world.now, self.chaos());
         world.plan(begin, Action::Loss(self.loss_per_mille, self.duplicates_per_mille));
+        for (host, check) in
+            (0..self.hosts).flat_map(|host| (0..self.cluster.checks.len()).map(move |check| (host, check)))
+        {
+            let at = begin + world.rng.between(0, 4 * self.longest_interval());
+            let result = if world.rng.chance(850) { self.good(check) } else { self.result(&mut world.rng, check) };
+            world.plan(at, Action::Check(host, check, result));
+        }
         for _ in 0..self.faults {
             let at = begin + world.rng.between(0, length);
             let until = (at + world.rng.between(0, 8 * self.longest_interval())).min(begin + length);
@@ -79,8 +96,8 @@ impl Case {
 
     fn fault(&self, world: &mut World, host: usize) -> (Action, Action) {
         let other = (host + world.rng.between(1, self.hosts as u64 - 1) as usize) % self.hosts;
-        let router = world.rng.below(self.specs.len());
-        match world.rng.between(0, 11) {
+        let router = world.rng.below(self.specs().len());
+        match world.rng.between(0, 14) {
             0 => (Action::Crash(host), Action::Start(host)),
             1 | 2 => (Action::Stop(host), Action::Start(host)),
             3 | 4 => (Action::Pause(host), Action::Resume(host)),
@@ -88,10 +105,51 @@ impl Case {
             6 => (Action::Addresses(host, false), Action::Addresses(host, true)),
             7 => (Action::Recreate(host), Action::Recreate(host)),
             8..=9 => (Action::Block(host, other, true), Action::Block(host, other, false)),
-            _ => {
+            10..=11 => {
                 let [low, high] = [1, 254].map(|limit| world.rng.between(1, 254).max(limit.min(200)) as u8);
-                (Action::Priority(host, router, low), Action::Priority(host, router, high))
+                (self.dial(host, router, low), self.dial(host, router, high))
             }
+            12 => {
+                let link = self.specs()[router].link;
+                (Action::OneLink(host, link, false), Action::OneLink(host, link, true))
+            }
+            13 => {
+                let link = self.specs()[router].link;
+                (Action::BlockLink(link, host, other, true), Action::BlockLink(link, host, other, false))
+            }
+            _ => {
+                let check = world.rng.below(self.cluster.checks.len());
+                let [one, then] = [0, 1].map(|_| self.result(&mut world.rng, check));
+                (Action::Check(host, check, one), Action::Check(host, check, then))
+            }
+        }
+    }
+
+    /// Moves the priority of a router on a host as near to a number as its check allows.
+    pub fn dial(&self, host: usize, router: usize, priority: u8) -> Action {
+        let check = self.dials[router];
+        let change = i32::from(priority) - i32::from(self.specs()[router].priority(host));
+        let result = match self.cluster.checks[check].is_number {
+            true => CheckResult::Number(change),
+            false if change < 0 => CheckResult::Failed,
+            false => CheckResult::Passed,
+        };
+        Action::Check(host, check, result)
+    }
+
+    /// Returns the result that changes nothing.
+    fn good(&self, check: usize) -> CheckResult {
+        let mut tracks = self.specs().iter().flat_map(|router| &router.tracks);
+        let is_reversed =
+            |track: &TrackSpec| track.check == check && matches!(track.effect, Effect::Fault { is_reversed: true });
+        if self.cluster.checks[check].is_number { CheckResult::Number(0) } else { healthy(tracks.any(is_reversed)) }
+    }
+
+    fn result(&self, rng: &mut Rng, check: usize) -> CheckResult {
+        match self.cluster.checks[check].is_number {
+            true => CheckResult::Number(rng.between(0, 600) as i32 - 300),
+            false if rng.chance(500) => CheckResult::Failed,
+            false => CheckResult::Passed,
         }
     }
 
@@ -109,11 +167,48 @@ impl Case {
     }
 }
 
-/// Ends all faults: everything runs, every link is up, nothing is lost.
+/// Gives each router a check that moves its priority, and most of them one without weight; every second pair of routers
+/// becomes a group over two links, equal in all but its family.
+fn with_checks(rng: &mut Rng, mut routers: Vec<RouterSpec>) -> (Cluster, Vec<usize>) {
+    let (mut checks, mut groups, mut dials) = (Vec::new(), Vec::new(), Vec::new());
+    if routers.len() > 1 && rng.chance(600) {
+        let (vips, family) = (routers[1].vips, routers[1].family);
+        routers[1] = RouterSpec { link: rng.below(2), vips, ..routers[0].clone() };
+        if routers[0].version == Version::V3 {
+            routers[1].family = family;
+        }
+        groups.push(vec![0, 1]);
+    }
+    for place in 0..routers.len() {
+        if !groups.is_empty() && place == 1 {
+            routers[1].tracks = routers[0].tracks.clone();
+            dials.push(dials[0]);
+            continue;
+        }
+        let router = &mut routers[place];
+        let rises = [rng.between(1, 3) as u32, rng.between(1, 3) as u32];
+        let is_number = rng.chance(700);
+        let weight = if is_number { 1 } else { -(rng.between(1, 253) as i16) };
+        dials.push(checks.len());
+        router.tracks.push(TrackSpec::weight(checks.len(), weight));
+        checks.push(CheckSpec { is_number, rise: rises[0], fall: rises[1], ..CheckSpec::PLAIN });
+        if rng.chance(600) {
+            let is_reversed = rng.chance(100);
+            let effect = Effect::Fault { is_reversed };
+            router.tracks.push(TrackSpec { check: checks.len(), effect, is_urgent: rng.chance(200) });
+            let initial = rng.pick(&[Initial::Unknown, Initial::Unknown, Initial::Passing, Initial::Failing]);
+            checks.push(CheckSpec { is_number: false, rise: rises[1], fall: rises[0], initial });
+        }
+    }
+    (Cluster { routers, checks, groups }, dials)
+}
+
+/// Ends all faults: everything runs, every link is up, nothing is lost, no check keeps anybody out.
 pub fn heal(world: &mut World) {
     world.segment.heal();
+    cure(world);
     for host in 0..world.hosts.len() {
-        if !world.hosts[host].is_link_up {
+        if world.hosts[host].are_links_up != [true, true] {
             world.act(Action::Link(host, true));
         }
         if !world.hosts[host].has_addresses {
@@ -122,6 +217,33 @@ pub fn heal(world: &mut World) {
         world.act(Action::Resume(host));
         world.act(Action::Start(host));
     }
+}
+
+/// Lets every check be well that could keep a host out, but for one host in some runs of three or more.
+fn cure(world: &mut World) {
+    let cluster = world.cluster.clone();
+    let hosts = world.hosts.len();
+    let ill = (hosts > 2 && world.rng.chance(200)).then(|| world.rng.below(hosts));
+    for host in (0..hosts).filter(|host| Some(*host) != ill) {
+        for track in cluster.routers.iter().flat_map(|router| &router.tracks) {
+            let result = match (track.effect, world.hosts[host].results[track.check]) {
+                (Effect::Fault { is_reversed }, _) => healthy(is_reversed),
+                (Effect::Weight { .. }, Some(CheckResult::Number(number))) => CheckResult::Number(number.max(-200)),
+                (Effect::Weight { .. }, _) => continue,
+            };
+            world.act(Action::Check(host, track.check, result));
+        }
+    }
+}
+
+/// Returns the result that lets a router take part.
+pub fn healthy(is_reversed: bool) -> CheckResult {
+    if is_reversed { CheckResult::Failed } else { CheckResult::Passed }
+}
+
+/// Returns the result that does not.
+pub fn ill(is_reversed: bool) -> CheckResult {
+    healthy(!is_reversed)
 }
 
 fn router(rng: &mut Rng, hosts: usize, interval: u64) -> RouterSpec {

@@ -4,6 +4,7 @@
 //! what one of them did. `docs/testing-simulation.md` says what is checked and which broken engine each check catches.
 
 mod case;
+mod expect;
 mod inputs;
 mod run;
 #[path = "../simulator/mod.rs"]
@@ -95,21 +96,26 @@ const SHOWN: usize = 8;
 /// What must have happened, at least so often in a thousand seeds: a simulation that never fails over proves nothing.
 const HAPPENS: &[(&str, u64)] = &[
     ("announcements", 10_000),
-    ("clean demotions", 100),
+    ("check verdicts", 5000),
+    ("checks failed", 800),
+    ("clean demotions", 50),
+    ("clean failures", 30),
     ("clean losses", 300),
     ("clean pauses of a Backup", 60),
     ("clean pauses of a Master", 100),
     ("clean splits", 100),
     ("clean stops", 300),
     ("graceful stops", 1000),
+    ("group faults", 250),
+    ("group moves", 400),
+    ("group transitions", 3000),
     ("handed over", 700),
     ("handed over to nobody", 30),
     ("interface missing", 1000),
     ("link down", 400),
     ("newcomers after a pause", 250),
     ("no address", 400),
-    ("no successor", 20),
-    ("outranked", 150),
+    ("outranked", 100),
     ("owner starts", 300),
     ("packets duplicated", 5000),
     ("packets lost", 20_000),
@@ -123,6 +129,7 @@ const HAPPENS: &[(&str, u64)] = &[
     ("rivals", 2000),
     ("takeovers after a resignation", 1000),
     ("takeovers after silence", 3000),
+    ("waiting for checks", 400),
     ("yields to a higher address", 400),
     ("yields to a higher priority", 2000),
 ];

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use vrrpd::engine::output::StateName;
-use vrrpd::engine::params::Preempt;
+use vrrpd::engine::params::{Effect, Preempt};
 use vrrpd::wire::field::{Priority, Version};
 
-use crate::case::{Case, heal};
+use crate::case::{Case, heal, healthy, ill};
+use crate::expect;
 use crate::simulator::MS;
 use crate::simulator::host::Power;
 use crate::simulator::rng::Rng;
@@ -24,7 +25,7 @@ impl Run {
     pub fn new(seed: u64, writes_down: bool) -> Self {
         let mut rng = Rng::new(seed);
         let case = Case::new(&mut rng);
-        let mut world = World::new(case.specs.clone(), case.hosts, case.timing, rng.next());
+        let mut world = World::new(case.cluster.clone(), case.hosts, case.timing, rng.next());
         world.seen = writes_down.then(Vec::new);
         Self { case, world }
     }
@@ -49,7 +50,8 @@ impl Run {
                 6 => self.split()?,
                 7 => self.pause_a_master()?,
                 8 => self.pause_a_backup()?,
-                _ => self.lower_a_master()?,
+                _ if self.world.rng.chance(500) => self.lower_a_master()?,
+                _ => self.fail_a_master()?,
             }
         }
         Ok(())
@@ -64,7 +66,7 @@ impl Run {
     /// Lets everything come to rest and checks that it is the right rest.
     fn settle(&mut self) -> Result<(), String> {
         self.go(self.case.quiet())?;
-        for router in 0..self.case.specs.len() {
+        for router in 0..self.case.specs().len() {
             self.check_rest(router).map_err(|text| format!("after quiet, router {router}: {text}"))?;
         }
         Ok(())
@@ -73,15 +75,22 @@ impl Run {
     fn check_rest(&self, router: usize) -> Result<(), String> {
         let world = &self.world;
         let masters = world.masters(router);
+        let eligible: Vec<usize> = (0..self.case.hosts).filter(|&host| self.expected(host, router).is_some()).collect();
+        if eligible.is_empty() && masters.is_empty() && world.holders(router).is_empty() {
+            return Ok(());
+        }
         let [master] = masters[..] else { return Err(format!("{masters:?} are Master, not exactly one")) };
         let holders = world.holders(router);
-        if holders != [master] || world.hosts[master].workers[router].held != world.specs[router].vips {
+        if holders != [master] || world.hosts[master].workers[router].held != world.specs()[router].vips {
             return Err(format!("{holders:?} hold the addresses, {master} is Master"));
         }
-        let spec = &world.specs[router];
+        let spec = &world.specs()[router];
         let priority = self.priority(master, router);
+        for host in 0..self.case.hosts {
+            self.check_health(host, router)?;
+        }
         let interval = spec.interval(master);
-        for backup in (0..self.case.hosts).filter(|&host| host != master) {
+        for backup in eligible.into_iter().filter(|&host| host != master) {
             let snapshot = world.hosts[backup].snapshot(router).ok_or(format!("{backup} does not run"))?;
             if snapshot.state != StateName::Backup {
                 return Err(format!("{backup} is {}, not Backup", snapshot.state));
@@ -103,16 +112,41 @@ impl Run {
         Ok(())
     }
 
+    /// Returns the priority that a host ought to have; `None`: it ought to be in FAULT.
+    fn expected(&self, host: usize, router: usize) -> Option<u8> {
+        expect::priority(&self.case.cluster, router, host, &self.world.hosts[host].results)
+    }
+
+    fn check_health(&self, host: usize, router: usize) -> Result<(), String> {
+        let Some(snapshot) = self.world.hosts[host].snapshot(router) else { return Ok(()) };
+        match self.expected(host, router) {
+            None if snapshot.state == StateName::Fault && !snapshot.wants_vips => Ok(()),
+            Some(priority) if snapshot.state != StateName::Fault && snapshot.effective_priority.get() == priority => {
+                Ok(())
+            }
+            expected => {
+                let (state, priority) = (snapshot.state, snapshot.effective_priority);
+                Err(format!("{host} is {state} with priority {priority}, {expected:?} is right"))
+            }
+        }
+    }
+
     /// The Master's machine is gone at once.
     fn lose_a_master(&mut self) -> Result<(), String> {
-        let router = self.world.rng.below(self.case.specs.len());
+        let router = self.world.rng.below(self.case.specs().len());
         let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
-        let sent_at = self.world.hosts[master].watches[router].advert_at;
+        // A group waits for the last of its members.
+        let unit = self.case.cluster.unit(router);
+        let sent = unit.iter().map(|&member| self.world.hosts[master].watches[member].advert_at);
+        let sent_at = sent.max().unwrap_or_default();
         let at = self.world.now;
         self.world.act(Action::Crash(master));
         self.world.count("clean losses", 1);
         let (best, runners_up) = self.successors(router, master);
-        let spec = &self.world.specs[router];
+        if runners_up.is_empty() {
+            return self.fail_back(master);
+        }
+        let spec = &self.world.specs()[router];
         let down = down(spec.version, self.priority(best, router), spec.interval(master));
         let latest = self.spread() + nanos(down);
         self.go(self.case.quiet())?;
@@ -130,7 +164,7 @@ impl Run {
 
     /// The Master's daemon is told to stop: its addresses are never without a holder.
     fn stop_a_master(&mut self) -> Result<(), String> {
-        let router = self.world.rng.below(self.case.specs.len());
+        let router = self.world.rng.below(self.case.specs().len());
         let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
         self.world.segment.drops_first_resignation = self.world.rng.chance(500);
         self.world.act(Action::Stop(master));
@@ -156,7 +190,7 @@ impl Run {
 
     /// The Master is cut off for a while: two Masters, then one again, soon, and the neighbours are told.
     fn split(&mut self) -> Result<(), String> {
-        let router = self.world.rng.below(self.case.specs.len());
+        let router = self.world.rng.below(self.case.specs().len());
         let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
         for other in (0..self.case.hosts).filter(|&other| other != master) {
             self.world.act(Action::Block(master, other, true));
@@ -173,7 +207,7 @@ impl Run {
         self.world.reset_measures();
         let healed_at = self.world.now;
         let next = |host: &usize| {
-            self.world.hosts[*host].watches[router].advert_at + nanos(self.world.specs[router].interval(*host))
+            self.world.hosts[*host].watches[router].advert_at + nanos(self.world.specs()[router].interval(*host))
         };
         // Whoever sends first: the worse one gives up on hearing it, or on hearing the answer to its own.
         let soonest = masters.iter().map(next).min().unwrap_or_default();
@@ -207,7 +241,7 @@ impl Run {
 
     /// The Master's process stands still until another has taken over.
     fn pause_a_master(&mut self) -> Result<(), String> {
-        let router = self.world.rng.below(self.case.specs.len());
+        let router = self.world.rng.below(self.case.specs().len());
         let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
         let overflows = self.world.hosts[master].overflows;
         self.world.act(Action::Pause(master));
@@ -227,7 +261,7 @@ impl Run {
     /// A Backup's process stands still while the Master is well.
     fn pause_a_backup(&mut self) -> Result<(), String> {
         let host = self.world.rng.below(self.case.hosts);
-        if (0..self.case.specs.len()).any(|router| self.world.state(host, router) == StateName::Master) {
+        if (0..self.case.specs().len()).any(|router| self.world.state(host, router) == StateName::Master) {
             return Ok(());
         }
         let overflows = self.world.hosts[host].overflows;
@@ -245,22 +279,64 @@ impl Run {
         }
     }
 
-    /// The Master's priority falls to 1: a better one takes over, and nobody is missed.
+    /// The Master's priority falls as far as it can: a better one takes over soon, or nothing happens; nobody is missed.
     fn lower_a_master(&mut self) -> Result<(), String> {
-        let router = self.world.rng.below(self.case.specs.len());
+        let router = self.world.rng.below(self.case.specs().len());
         let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
-        let is_outranked = self.world.hosts[master].snapshot(router).is_some_and(|snapshot| {
-            let may_fall = snapshot.effective_priority > Priority::LOWEST && !snapshot.params.is_owner();
-            may_fall && snapshot.peers.iter().any(|peer| peer.priority > Some(1))
-        });
-        self.world.act(Action::Priority(master, router, 1));
+        let before = self.expected(master, router);
+        let action = self.case.dial(master, router, 1);
+        self.world.act(action);
+        let after = self.expected(master, router);
         self.world.count("clean demotions", 1);
-        self.go(self.case.timing.wake.1)?;
-        if is_outranked && self.world.state(master, router) == StateName::Master {
-            return Err(format!("host {master} does not yield to a peer that it knows to be better"));
+        let better = (0..self.case.hosts).filter(|&host| self.expected(host, router) > after).count();
+        self.go(self.case.quiet())?;
+        self.settle()?;
+        self.check_gap("a lowered priority")?;
+        let has_stayed = self.world.masters(router) == [master];
+        let promotions = self.world.measures[router].promotions;
+        if after < before && after.is_some() && (better == 0) != has_stayed && self.is_far_from_others(router, master) {
+            return Err(format!("router {router}: {better} are better than lowered {master}, it stayed: {has_stayed}"));
+        }
+        if has_stayed && promotions > 0 && self.is_far_from_others(router, master) {
+            return Err(format!("router {router}: {promotions} promotions although nobody was better"));
+        }
+        Ok(())
+    }
+
+    /// A check without weight fails on the Master: another one takes over, and nobody is missed; then it is well again.
+    fn fail_a_master(&mut self) -> Result<(), String> {
+        let router = self.world.rng.below(self.case.specs().len());
+        let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        let fault = self.case.specs()[router].tracks.iter().find_map(|track| match track.effect {
+            Effect::Fault { is_reversed } => Some((track.check, is_reversed, track.is_urgent)),
+            Effect::Weight { .. } => None,
+        });
+        let Some((check, is_reversed, is_urgent)) = fault else { return Ok(()) };
+        self.world.segment.drops_first_resignation = self.world.rng.chance(500);
+        self.world.act(Action::Check(master, check, ill(is_reversed)));
+        self.world.count("clean failures", 1);
+        let (best, runners_up) = self.successors(router, master);
+        self.go(self.case.quiet())?;
+        self.world.segment.drops_first_resignation = false;
+        if !runners_up.is_empty() {
+            self.check_successors(router, &runners_up, best)?;
+            if !is_urgent {
+                self.check_gap("a failed check")?;
+            }
         }
         self.settle()?;
-        self.check_gap("a lowered priority")
+        self.world.reset_measures();
+        self.world.act(Action::Check(master, check, healthy(is_reversed)));
+        self.settle()?;
+        if runners_up.is_empty() { Ok(()) } else { self.check_gap("a recovery") }
+    }
+
+    /// Says whether no skew is so near to that of a host that the order is left to chance.
+    fn is_far_from_others(&self, router: usize, host: usize) -> bool {
+        let spec = &self.world.specs()[router];
+        let skew_of = |host: usize| nanos(skew(spec.version, self.priority(host, router), spec.interval(host)));
+        let others = (0..self.case.hosts).filter(|&other| other != host);
+        self.is_uniform() && others.into_iter().all(|other| skew_of(other).abs_diff(skew_of(host)) > 2 * self.spread())
     }
 
     fn check_gap(&self, after: &str) -> Result<(), String> {
@@ -275,7 +351,7 @@ impl Run {
     /// Two Masters that hear each other are one after an interval of the better one, its delay and the loop's.
     fn check_rivalry(&self, when: &str) -> Result<(), String> {
         for (router, measure) in self.world.measures.iter().enumerate() {
-            let bound = nanos(self.world.specs[router].longest_interval()) + 2 * self.spread();
+            let bound = nanos(self.world.specs()[router].longest_interval()) + 2 * self.spread();
             if measure.longest_rivalry > bound {
                 let longest = measure.longest_rivalry;
                 return Err(format!("router {router}: two Masters for {longest} ns {when}, {bound} would do"));
@@ -286,9 +362,10 @@ impl Run {
 
     /// Returns the Backup whose skew is shortest, and those whose skew is so near that they may be Master for a moment.
     fn successors(&self, router: usize, master: usize) -> (usize, Vec<usize>) {
-        let spec = &self.world.specs[router];
+        let spec = &self.world.specs()[router];
         let skew_of = |host: usize| nanos(skew(spec.version, self.priority(host, router), spec.interval(master)));
-        let backups = || (0..self.case.hosts).filter(|&host| host != master);
+        let is_eligible = |host: &usize| *host != master && self.expected(*host, router).is_some();
+        let backups = || (0..self.case.hosts).filter(is_eligible);
         let best = backups().min_by_key(|&host| skew_of(host)).unwrap_or_default();
         let is_near = |host: &usize| skew_of(*host) <= skew_of(best) + 2 * self.spread();
         (best, backups().filter(is_near).collect())
@@ -298,7 +375,10 @@ impl Run {
     fn check_successors(&self, router: usize, near: &[usize], best: usize) -> Result<(), String> {
         let promotions = self.world.measures[router].promotions;
         let masters = self.world.masters(router);
-        if near.len() == 1 && (promotions != 1 || masters != [best]) {
+        // By multicast the farewell of a Master teaches its interval to third nodes that are worse; a shorter one makes
+        // them impatient.
+        let is_clean = promotions == 1 || !self.is_uniform();
+        if near.len() == 1 && (!is_clean || masters != [best]) {
             return Err(format!(
                 "router {router}: {promotions} promotions, {masters:?} Master; one of {best} is right"
             ));
@@ -315,7 +395,7 @@ impl Run {
     /// Says whether all hosts of each router have one interval: a learnt one makes the patience of a candidate that
     /// has not accepted the Master differ from the bound of the handover.
     fn is_uniform(&self) -> bool {
-        self.case.specs.iter().all(|spec| spec.version == Version::V2 || spec.intervals.len() == 1)
+        self.case.specs().iter().all(|spec| spec.version == Version::V2 || spec.intervals.len() == 1)
     }
 
     fn priority(&self, host: usize, router: usize) -> Priority {

@@ -4,19 +4,20 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use vrrpd::engine::input::{Datagram, Input, Interface, RouterKey};
+use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
-use vrrpd::engine::output::Output;
+use vrrpd::engine::output::{EventKind, Output, StateName};
 use vrrpd::engine::params::NodeParams;
 use vrrpd::engine::snapshot::RouterSnapshot;
 use vrrpd::engine::time::{Instant, Now};
-use vrrpd::wire::field::{Family, Priority};
+use vrrpd::wire::field::Family;
 use vrrpd::wire::ip::{Ipv4Header, Protocol};
 
 use super::segment::Packet;
-use super::spec::{INTERFACE, address};
+use super::spec::{INTERFACES, address};
 use super::watch::Watch;
 
 /// Whether the machine and its process run.
@@ -35,8 +36,12 @@ pub enum Message {
     Startup,
     Shutdown,
     Interface,
-    Vips { router: usize, held: Range<u16> },
-    Priority { router: usize, effective: u8 },
+    Vips {
+        router: usize,
+        held: Range<u16>,
+    },
+    /// One run of a check.
+    Check(usize, CheckResult),
 }
 
 /// What the VIP worker is about to do for one router.
@@ -59,14 +64,19 @@ pub struct Host {
     pub epoch: u64,
     /// Start it again when it has stopped.
     pub restarts: bool,
-    pub is_link_up: bool,
+    /// By link.
+    pub are_links_up: [bool; INTERFACES.len()],
     pub has_addresses: bool,
+    /// What each check finds, when it does.
+    pub results: Vec<Option<CheckResult>>,
     index: u32,
     queue: VecDeque<Packet>,
     pub overflows: u64,
     inbox: VecDeque<Message>,
     pub workers: Vec<Worker>,
     pub watches: Vec<Watch>,
+    /// The state of each group as it was told.
+    groups: Vec<StateName>,
     pub has_finished: bool,
     /// A turn of the loop is scheduled.
     pub is_woken: bool,
@@ -84,7 +94,7 @@ pub struct Turn {
 
 impl Host {
     pub fn new(id: usize, params: NodeParams) -> Self {
-        let routers = params.routers.len();
+        let (routers, checks) = (params.routers.len(), params.checks.len());
         Self {
             id,
             params,
@@ -92,7 +102,8 @@ impl Host {
             power: Power::Off,
             epoch: 0,
             restarts: true,
-            is_link_up: true,
+            are_links_up: [true; INTERFACES.len()],
+            results: vec![None; checks],
             has_addresses: true,
             index: 2,
             queue: VecDeque::new(),
@@ -100,6 +111,7 @@ impl Host {
             inbox: VecDeque::new(),
             workers: vec![Worker::default(); routers],
             watches: Vec::new(),
+            groups: Vec::new(),
             has_finished: false,
             is_woken: false,
             armed: None,
@@ -114,11 +126,29 @@ impl Host {
         self.has_finished = false;
         self.is_woken = false;
         let routers = self.params.routers.iter();
-        self.watches = routers.map(|router| Watch::new(router.advertisement_interval.as_duration())).collect();
+        self.watches = routers
+            .map(|router| {
+                let is_grouped = self.params.groups.iter().any(|group| group.members.contains(&router.name));
+                Watch::new(router.advertisement_interval.as_duration(), is_grouped)
+            })
+            .collect();
+        self.groups = vec![StateName::Init; self.params.groups.len()];
         // Whether the links or the start are told first must not matter.
         self.inbox = VecDeque::from([Message::Interface, Message::Startup]);
         if self.epoch % 2 == 1 {
             self.inbox.swap(0, 1);
+        }
+        for check in 0..self.results.len() {
+            self.run_check(check);
+        }
+    }
+
+    /// Runs a check as often as it takes to decide.
+    pub fn run_check(&mut self, check: usize) {
+        let Some(result) = self.results[check] else { return };
+        let params = &self.params.checks[check];
+        for _ in 0..params.rise.max(params.fall) {
+            self.inbox.push_back(Message::Check(check, result));
         }
     }
 
@@ -174,7 +204,8 @@ impl Host {
         while let Some(output) = node.poll_output() {
             let packet = if let Output::Send(transmit) = &output {
                 let (source, destination) = (transmit.source, transmit.destination);
-                Some(Packet { source, destination, message: Rc::from(node.payload(transmit)) })
+                let link = usize::from(transmit.interface >= 100);
+                Some(Packet { link, source, destination, message: Rc::from(node.payload(transmit)) })
             } else {
                 None
             };
@@ -187,16 +218,17 @@ impl Host {
     }
 
     fn deliver(&self, node: &mut Node, now: Now, packet: &Packet) {
+        let interface = self.index + 100 * packet.link as u32;
         match (packet.source, packet.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let header = Ipv4Header { source, destination, id: 1, protocol: Protocol::Vrrp };
                 let mut bytes = header.emit(packet.message.len()).to_vec();
                 bytes.extend_from_slice(&packet.message);
-                node.handle(now, Input::Datagram(Datagram::V4 { interface: self.index, packet: &bytes }));
+                node.handle(now, Input::Datagram(Datagram::V4 { interface, packet: &bytes }));
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let payload = &*packet.message;
-                let datagram = Datagram::V6 { interface: self.index, source, destination, hop_limit: 255, payload };
+                let datagram = Datagram::V6 { interface, source, destination, hop_limit: 255, payload };
                 node.handle(now, Input::Datagram(datagram));
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
@@ -207,25 +239,29 @@ impl Host {
         let input = match message {
             Message::Startup => Input::Startup,
             Message::Shutdown => Input::Shutdown,
-            Message::Interface => Input::Interface(self.interface()),
+            Message::Interface => {
+                for link in 0..INTERFACES.len() {
+                    node.handle(now, Input::Interface(self.interface(link)));
+                }
+                return;
+            }
             Message::Vips { router, held } => {
                 self.watches[router].confirm(held.end);
                 Input::Vips { router: RouterKey(router as u32), held }
             }
-            Message::Priority { router, effective } => {
-                let Some(effective) = Priority::new(effective) else { return };
-                Input::Priority { router: RouterKey(router as u32), effective }
+            Message::Check(check, result) => {
+                Input::Check { check: CheckKey(check as u32), result, words: Arc::from("as told") }
             }
         };
         node.handle(now, input);
     }
 
-    fn interface(&self) -> Interface {
+    fn interface(&self, link: usize) -> Interface {
         let addresses = [Family::V4, Family::V6].map(|family| address(family, self.id));
         Interface {
-            name: INTERFACE.into(),
-            index: Some(self.index),
-            is_up: self.is_link_up,
+            name: INTERFACES[link].into(),
+            index: Some(self.index + 100 * link as u32),
+            is_up: self.are_links_up[link],
             addresses: if self.has_addresses { addresses.to_vec() } else { Vec::new() },
             elsewhere: Vec::new(),
         }
@@ -250,6 +286,7 @@ impl Host {
             let router = snapshot.key.0;
             watch.settle(at, snapshot, timeout).map_err(|text| format!("router {router}: {text}"))?;
         }
+        self.check_groups(node, outputs)?;
         // A timer that fires early must be harmless.
         node.handle(Now { mono: Instant::from_nanos(at), utc: Duration::ZERO }, Input::Timeout);
         if let Some(output) = node.poll_output() {
@@ -260,6 +297,42 @@ impl Host {
         }
         let holds = self.has_finished && self.watches.iter().any(|watch| watch.wants_vips);
         if holds { Err("addresses are wanted after the end".into()) } else { Ok(()) }
+    }
+
+    /// Members are Master together or not at all, and every change of a group is told once.
+    fn check_groups(&mut self, node: &Node, outputs: &[(Output, Option<Packet>)]) -> Result<(), String> {
+        let told = outputs.iter().filter_map(|(output, _)| match output {
+            Output::Event(event) => match &event.kind {
+                EventKind::Group(change) => Some(change),
+                _ => None,
+            },
+            _ => None,
+        });
+        for change in told {
+            let place = self.params.groups.iter().position(|group| *group.name == *change.group);
+            let state = place.and_then(|place| self.groups.get_mut(place)).ok_or("an unknown group")?;
+            if *state != change.from || change.from == change.to {
+                return Err(format!("a group that was {state} changes so: {change:?}"));
+            }
+            *state = change.to;
+        }
+        for (group, (snapshot, told)) in self.params.groups.iter().zip(node.groups().iter().zip(&self.groups)) {
+            let member = |name: &String| self.params.routers.iter().position(|router| router.name == *name);
+            let states: Vec<StateName> =
+                group.members.iter().filter_map(member).map(|member| self.watches[member].state).collect();
+            let masters = states.iter().filter(|state| **state == StateName::Master).count();
+            if masters != 0 && masters != states.len() {
+                return Err(format!("members of one group are {states:?}"));
+            }
+            let faulty = states.iter().filter(|state| **state == StateName::Fault).count();
+            if faulty != 0 && faulty != states.len() {
+                return Err(format!("members of one group are {states:?}"));
+            }
+            if snapshot.state != *told || !states.contains(told) {
+                return Err(format!("a group shows {}, told {told}, its members are {states:?}", snapshot.state));
+            }
+        }
+        Ok(())
     }
 
     /// Returns what status shows of a router after the last turn; `None` when no process runs.

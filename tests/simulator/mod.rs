@@ -7,6 +7,7 @@
 //! | `segment` | the network: delay, loss, duplication, partitions |
 //! | `watch` | the contract of the engine, checked output by output |
 //! | `spec` | configurations |
+//! | `tally` | words for what happened |
 //! | `property` | arbitrary inputs against one node, for the fuzz target too |
 #![allow(dead_code)] // each test program uses a part of it
 
@@ -15,6 +16,7 @@ pub mod property;
 pub mod rng;
 pub mod segment;
 pub mod spec;
+pub mod tally;
 pub mod watch;
 pub mod world;
 

@@ -7,12 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrpd::engine::input::{Datagram, Input, Interface, RouterKey};
+use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
-use vrrpd::engine::output::Output;
+use vrrpd::engine::output::{EventKind, Output};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
-    Vip, VipOptions,
+    AnnounceSchedule, Auth, CheckKind, CheckParams, ChecksumPolicy, Effect, GroupParams, Hooks, Initial, NodeParams,
+    PeerParams, Preempt, RouterParams, Scope, Track, Transport, Vip, VipOptions,
 };
 use vrrpd::engine::snapshot::Counters;
 use vrrpd::engine::time::{Instant, Now};
@@ -77,12 +77,17 @@ impl<'a> Trial<'a> {
     fn new(mut bytes: Bytes<'a>) -> Self {
         let shape = bytes.byte();
         let routers = 1 + usize::from(shape & 1);
-        let params = NodeParams {
-            routers: (0..routers).map(|_| Arc::new(router(&mut bytes))).collect(),
+        let mut params = NodeParams {
+            routers: (0..routers).map(|index| Arc::new(router(index, &mut bytes))).collect(),
+            checks: (0..CHECKS).map(|index| Arc::new(check_params(index, &mut bytes))).collect(),
             ..NodeParams::default()
         };
+        if shape & 8 != 0 {
+            let members = params.routers.iter().map(|router| router.name.clone()).collect();
+            params.groups.push(Arc::new(GroupParams { name: "g".into(), members, hooks: Hooks::default() }));
+        }
         let interval = |router: &Arc<RouterParams>| router.advertisement_interval.as_duration();
-        let watches = params.routers.iter().map(|router| Watch::new(interval(router))).collect();
+        let watches = params.routers.iter().map(|router| Watch::new(interval(router), shape & 8 != 0)).collect();
         let node = Node::new(&params);
         let mut trial = Self { bytes, params, node, now: 1, watches, has_finished: false, sequence: 0 };
         if shape & 6 != 0 {
@@ -152,8 +157,13 @@ impl<'a> Trial<'a> {
                 self.node.handle(self.clock(), Input::Vips { router, held: 0..end });
             }
             4 => {
-                let effective = Priority::new(self.bytes.byte()).unwrap_or(Priority::DEFAULT);
-                self.node.handle(self.clock(), Input::Priority { router, effective });
+                let result = match self.bytes.byte() % 5 {
+                    0 | 1 => CheckResult::Passed,
+                    2 | 3 => CheckResult::Failed,
+                    _ => CheckResult::Number(i32::from(self.bytes.byte()) - 128),
+                };
+                let check = CheckKey(u32::from(self.bytes.byte() % (CHECKS + 1)));
+                self.node.handle(self.clock(), Input::Check { check, result, words: Arc::from("") });
             }
             5 => self.node.handle(self.clock(), Input::Timeout),
             6 => self.anything(),
@@ -250,7 +260,10 @@ impl<'a> Trial<'a> {
                 Output::AcquireVips { router } | Output::ReleaseVips { router } | Output::Announce { router, .. } => {
                     (*router, None)
                 }
-                Output::Event(event) => (event.router.ok_or("an event of no router")?, None),
+                Output::Event(event) => match (&event.kind, event.router) {
+                    (EventKind::Check { .. } | EventKind::Group(_), None) => continue,
+                    (_, router) => (router.ok_or("an event of no router")?, None),
+                },
                 Output::Finished => {
                     self.has_finished = true;
                     continue;
@@ -290,7 +303,40 @@ fn interface(shape: u8) -> Interface {
     }
 }
 
-fn router(bytes: &mut Bytes<'_>) -> RouterParams {
+/// One that needs up to two results in a row.
+fn check_params(index: u8, bytes: &mut Bytes<'_>) -> CheckParams {
+    let shape = bytes.byte();
+    CheckParams {
+        name: format!("c{index}"),
+        kind: CheckKind::Unit("haproxy.service".into()),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        rise: 1 + u32::from(shape & 1),
+        fall: 1 + u32::from(shape >> 1 & 1),
+        initial: [Initial::Unknown, Initial::Passing, Initial::Passing, Initial::Failing][usize::from(shape >> 2 & 3)],
+    }
+}
+
+/// Two of four tracks: two without weight (one of them urgent), one weight, one check that does not exist.
+fn tracks(bytes: &mut Bytes<'_>) -> Vec<Track> {
+    let shape = bytes.byte();
+    let is_reversed = shape & 0x80 != 0;
+    let weight = i16::from(bytes.byte()) - 128;
+    let weight = if weight == 0 { 1 } else { weight };
+    [
+        ("c0", Effect::Fault { is_reversed: false }, false),
+        ("c1", Effect::Fault { is_reversed }, true),
+        ("c2", Effect::Weight { weight, is_reversed }, false),
+        ("missing", Effect::Weight { weight, is_reversed }, false),
+    ]
+    .into_iter()
+    .enumerate()
+    .filter(|(place, _)| shape >> place & 0x11 == 0x11)
+    .map(|(_, (check, effect, is_urgent))| Track { check: check.into(), effect, is_urgent })
+    .collect()
+}
+
+fn router(index: usize, bytes: &mut Bytes<'_>) -> RouterParams {
     let shape = bytes.byte();
     let family = if shape & 3 == 3 { Family::V6 } else { Family::V4 };
     let version = if shape & 3 == 2 { Version::V2 } else { Version::V3 };
@@ -315,7 +361,7 @@ fn router(bytes: &mut Bytes<'_>) -> RouterParams {
     };
     let mode = bytes.byte();
     RouterParams {
-        name: "r".into(),
+        name: format!("r{index}"),
         interface: NAMES[0].into(),
         vrid: Vrid::new(1 + (shape >> 4 & 1)).unwrap_or(Vrid::new(1).expect("1 is a VRID")),
         version,
@@ -342,7 +388,7 @@ fn router(bytes: &mut Bytes<'_>) -> RouterParams {
         announce: AnnounceSchedule::default(),
         master_down_adverts: 3,
         ignores_link: false,
-        tracks: Vec::new(),
+        tracks: tracks(bytes),
         hooks: Hooks::default(),
     }
 }
@@ -375,6 +421,9 @@ fn address_v6(number: u16) -> Ipv6Addr {
 }
 
 const NAMES: [&str; 2] = ["eth0", "eth1"];
+
+/// Checks of one trial.
+const CHECKS: u8 = 3;
 
 /// Turns of one trial.
 const STEPS_MAX: usize = 400;

@@ -4,10 +4,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::rng::Rng;
+use super::spec::INTERFACES;
 
 /// One packet on its way.
 #[derive(Clone, Debug)]
 pub struct Packet {
+    /// Which link it is on.
+    pub link: usize,
     pub source: IpAddr,
     pub destination: IpAddr,
     /// The VRRP message.
@@ -53,10 +56,10 @@ pub struct Segment {
     pub drops_first_resignation: bool,
     /// No packet overtakes an earlier one from the same host to the same host.
     pub is_ordered: bool,
-    /// `blocked[from][to]`
-    blocked: Vec<Vec<bool>>,
-    /// `latest[from][to]`: when the latest packet arrives.
-    latest: Vec<Vec<u64>>,
+    /// `blocked[link][from][to]`
+    blocked: Vec<Vec<Vec<bool>>>,
+    /// `latest[link][from][to]`: when the latest packet arrives.
+    latest: Vec<Vec<Vec<u64>>>,
 }
 
 impl Segment {
@@ -66,17 +69,17 @@ impl Segment {
             duplicates_per_mille: 0,
             drops_first_resignation: false,
             is_ordered: false,
-            blocked: vec![vec![false; hosts]; hosts],
-            latest: vec![vec![0; hosts]; hosts],
+            blocked: vec![vec![vec![false; hosts]; hosts]; INTERFACES.len()],
+            latest: vec![vec![vec![0; hosts]; hosts]; INTERFACES.len()],
         }
     }
 
-    pub fn block(&mut self, from: usize, to: usize, is_blocked: bool) {
-        self.blocked[from][to] = is_blocked;
+    pub fn block(&mut self, link: usize, from: usize, to: usize, is_blocked: bool) {
+        self.blocked[link][from][to] = is_blocked;
     }
 
-    pub fn is_open(&self, from: usize, to: usize) -> bool {
-        !self.blocked[from][to]
+    pub fn is_open(&self, link: usize, from: usize, to: usize) -> bool {
+        !self.blocked[link][from][to]
     }
 
     /// Ends loss, duplication, reordering and partitions.
@@ -84,20 +87,20 @@ impl Segment {
         self.is_ordered = true;
         self.loss_per_mille = 0;
         self.duplicates_per_mille = 0;
-        self.blocked.iter_mut().for_each(|row| row.fill(false));
+        self.blocked.iter_mut().flatten().for_each(|row| row.fill(false));
     }
 
     /// Returns when a packet arrives, and whether it overtakes another, given when it would by its delay alone.
-    pub fn arrival(&mut self, from: usize, to: usize, at: u64) -> (u64, bool) {
-        let latest = &mut self.latest[from][to];
+    pub fn arrival(&mut self, link: usize, from: usize, to: usize, at: u64) -> (u64, bool) {
+        let latest = &mut self.latest[link][from][to];
         let overtakes = at < *latest;
         *latest = at.max(*latest);
         if self.is_ordered { (*latest, false) } else { (at, overtakes) }
     }
 
     /// Decides how often a packet arrives: 0, 1 or 2 times.
-    pub fn copies(&self, rng: &mut Rng, from: usize, to: usize) -> usize {
-        if self.blocked[from][to] || rng.chance(self.loss_per_mille) {
+    pub fn copies(&self, rng: &mut Rng, link: usize, from: usize, to: usize) -> usize {
+        if self.blocked[link][from][to] || rng.chance(self.loss_per_mille) {
             0
         } else {
             1 + usize::from(rng.chance(self.duplicates_per_mille))

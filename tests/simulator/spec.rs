@@ -5,10 +5,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
-    Vip, VipOptions,
+    AnnounceSchedule, Auth, CheckKind, CheckParams, ChecksumPolicy, Effect, FileSense, GroupParams, Hooks, Initial,
+    NodeParams, PeerParams, Preempt, RouterParams, Scope, Track, Transport, Vip, VipOptions,
 };
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
+
+/// What all hosts take part in.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    pub routers: Vec<RouterSpec>,
+    pub checks: Vec<CheckSpec>,
+    /// Places of the members.
+    pub groups: Vec<Vec<usize>>,
+}
+
+/// One check on all hosts.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckSpec {
+    /// It gives numbers, not verdicts.
+    pub is_number: bool,
+    pub rise: u32,
+    pub fall: u32,
+    pub initial: Initial,
+}
+
+/// What a check does to a router.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackSpec {
+    /// Place of the check.
+    pub check: usize,
+    pub effect: Effect,
+    pub is_urgent: bool,
+}
 
 /// One virtual router on all hosts; a list shorter than the number of hosts goes on with its last entry.
 #[derive(Clone, Debug)]
@@ -27,6 +55,9 @@ pub struct RouterSpec {
     pub names_priorities: bool,
     /// What peers take for a host's address instead of its own (address translation).
     pub masks: Vec<Option<IpAddr>>,
+    /// Which of the two interfaces of each host.
+    pub link: usize,
+    pub tracks: Vec<TrackSpec>,
 }
 
 impl RouterSpec {
@@ -42,6 +73,8 @@ impl RouterSpec {
             vips: 2,
             names_priorities: true,
             masks: Vec::new(),
+            link: 0,
+            tracks: Vec::new(),
         }
     }
 
@@ -62,6 +95,18 @@ impl RouterSpec {
         self.masks.get(host).copied().flatten().unwrap_or(address(self.family, host))
     }
 
+    /// Returns it with a check, place 0, whose number is added to the priority.
+    #[must_use]
+    pub fn weighed(mut self) -> Self {
+        self.tracks.push(TrackSpec::weight(0, 1));
+        self
+    }
+
+    /// Returns the configured priority of a host.
+    pub fn priority(&self, host: usize) -> u8 {
+        entry(&self.priorities, host)
+    }
+
     fn params(&self, index: usize, host: usize, hosts: usize) -> RouterParams {
         let peer = |other: usize| PeerParams {
             address: self.address(other),
@@ -77,7 +122,7 @@ impl RouterSpec {
         };
         RouterParams {
             name: format!("r{index}"),
-            interface: INTERFACE.into(),
+            interface: INTERFACES[self.link].into(),
             vrid: Vrid::new(index as u8 + 1).unwrap(),
             version: self.version,
             family: self.family,
@@ -95,16 +140,83 @@ impl RouterSpec {
             announce: AnnounceSchedule::default(),
             master_down_adverts: 3,
             ignores_link: false,
-            tracks: Vec::new(),
+            tracks: self.tracks.iter().map(TrackSpec::params).collect(),
             hooks: Hooks::default(),
         }
     }
 }
 
+impl Cluster {
+    /// Returns the group that a router is in, or the router alone.
+    pub fn unit(&self, router: usize) -> Vec<usize> {
+        self.groups.iter().find(|members| members.contains(&router)).cloned().unwrap_or_else(|| vec![router])
+    }
+}
+
+impl From<RouterSpec> for Cluster {
+    /// One router, with each check that it tracks.
+    fn from(router: RouterSpec) -> Self {
+        let is_number = |check| {
+            let mut tracks = router.tracks.iter().filter(|track| track.check == check);
+            tracks.any(|track| matches!(track.effect, Effect::Weight { weight: 1, .. }))
+        };
+        let count = router.tracks.iter().map(|track| track.check + 1).max().unwrap_or_default();
+        let checks = (0..count).map(|check| CheckSpec { is_number: is_number(check), ..CheckSpec::PLAIN }).collect();
+        Self { routers: vec![router], checks, groups: Vec::new() }
+    }
+}
+
+impl CheckSpec {
+    /// Decided by one result, and not before.
+    pub const PLAIN: Self = Self { is_number: false, rise: 1, fall: 1, initial: Initial::Unknown };
+
+    fn params(&self, index: usize) -> CheckParams {
+        let second = Duration::from_secs(1);
+        CheckParams {
+            name: format!("c{index}"),
+            kind: if self.is_number {
+                CheckKind::File { path: "/run/number".into(), sense: FileSense::Number }
+            } else {
+                CheckKind::Unit("haproxy.service".into())
+            },
+            interval: second,
+            timeout: second,
+            rise: self.rise,
+            fall: self.fall,
+            initial: self.initial,
+        }
+    }
+}
+
+impl TrackSpec {
+    /// A failure of the check means FAULT.
+    pub const fn fault(check: usize) -> Self {
+        Self { check, effect: Effect::Fault { is_reversed: false }, is_urgent: false }
+    }
+
+    /// The check moves the priority; the weight 1 is that of a number.
+    pub const fn weight(check: usize, weight: i16) -> Self {
+        Self { check, effect: Effect::Weight { weight, is_reversed: false }, is_urgent: false }
+    }
+
+    fn params(&self) -> Track {
+        Track { check: format!("c{}", self.check), effect: self.effect, is_urgent: self.is_urgent }
+    }
+}
+
 /// Returns the configuration of one host.
-pub fn node_params(specs: &[RouterSpec], host: usize, hosts: usize) -> NodeParams {
+pub fn node_params(cluster: &Cluster, host: usize, hosts: usize) -> NodeParams {
     let router = |(index, spec): (usize, &RouterSpec)| Arc::new(spec.params(index, host, hosts));
-    NodeParams { routers: specs.iter().enumerate().map(router).collect(), ..NodeParams::default() }
+    let group = |(index, members): (usize, &Vec<usize>)| {
+        let members = members.iter().map(|member| format!("r{member}")).collect();
+        Arc::new(GroupParams { name: format!("g{index}"), members, hooks: Hooks::default() })
+    };
+    NodeParams {
+        routers: cluster.routers.iter().enumerate().map(router).collect(),
+        checks: (0..).zip(&cluster.checks).map(|(index, check)| Arc::new(check.params(index))).collect(),
+        groups: cluster.groups.iter().enumerate().map(group).collect(),
+        ..NodeParams::default()
+    }
 }
 
 /// Returns a host's own address: the higher the index, the higher the address.
@@ -136,5 +248,5 @@ fn entry<T: Copy>(list: &[T], host: usize) -> T {
     *list.get(host).or(list.last()).expect("a list is never empty")
 }
 
-/// The one interface of every host.
-pub const INTERFACE: &str = "eth0";
+/// The interfaces of every host.
+pub const INTERFACES: [&str; 2] = ["eth0", "eth1"];

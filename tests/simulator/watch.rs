@@ -14,6 +14,8 @@ use vrrpd::wire::field::Version;
 #[derive(Debug)]
 pub struct Watch {
     interval: u64,
+    /// It is in a group: a mate's offer makes it say twice that it makes none.
+    is_grouped: bool,
     pub state: StateName,
     reason: Option<Reason>,
     /// Its last wish about the VIPs.
@@ -21,8 +23,12 @@ pub struct Watch {
     /// VIPs before this index are confirmed since the last `AcquireVips`.
     confirmed_end: u16,
     handover: Option<Handover>,
-    /// Resignations sent before this handover.
-    resignations_before: u64,
+    /// Resignations since it was heard of as Master for the last time.
+    zeros: Option<Zeros>,
+    /// A Master resigned in this turn: it leaves, or it offers its addresses.
+    has_resigned: bool,
+    /// A Master that offered its addresses may be silent until then.
+    offers_until: u64,
     /// The last output was an advert that is no resignation.
     has_just_sent: bool,
     /// A handover ended in this turn: the farewell may follow.
@@ -50,10 +56,17 @@ pub struct Watch {
 #[derive(Clone, Copy, Debug)]
 struct Handover {
     began_at: u64,
-    /// It began with a resignation, and not because a better Master was heard.
-    is_resignation: bool,
     /// When a successor was heard.
     succeeded_at: Option<u64>,
+}
+
+/// The resignations of one departure or one offer.
+#[derive(Clone, Copy, Debug)]
+struct Zeros {
+    began_at: u64,
+    last_at: u64,
+    /// Moments at which they were sent.
+    rounds: u64,
 }
 
 /// Since when a Master has sent without an interruption, and its count of adverts before that.
@@ -68,6 +81,7 @@ struct Rhythm {
 struct Sample {
     at: u64,
     sent: u64,
+    zero_sent: u64,
     zero_heard: u64,
     changes: u64,
     /// Each may be followed by a farewell, also long after the change when the node did not run in between.
@@ -75,15 +89,18 @@ struct Sample {
 }
 
 impl Watch {
-    pub fn new(interval: Duration) -> Self {
+    pub fn new(interval: Duration, is_grouped: bool) -> Self {
         Self {
             interval: interval.as_nanos() as u64,
+            is_grouped,
             state: StateName::Init,
             reason: None,
             wants_vips: false,
             confirmed_end: 0,
             handover: None,
-            resignations_before: 0,
+            zeros: None,
+            has_resigned: false,
+            offers_until: 0,
             has_just_sent: false,
             may_say_farewell: false,
             owes_acquire: false,
@@ -118,6 +135,7 @@ impl Watch {
                 let is_farewell = std::mem::take(&mut self.may_say_farewell);
                 if !is_farewell {
                     self.advert_at = now;
+                    self.zeros = None;
                     self.owes_acquire = self.state != StateName::Master;
                 }
                 Ok(())
@@ -171,17 +189,14 @@ impl Watch {
         }
     }
 
+    /// One datagram for each peer.
     fn resignation(&mut self, now: u64) -> Result<(), String> {
-        if self.state != StateName::Master {
-            let may = self.handover.is_some_and(|handover| handover.is_resignation && handover.succeeded_at.is_none());
-            return demand(may, "a node resigns that is no Master, or that has a successor");
-        }
-        // One datagram for each peer; the first opens the handover.
-        if self.handover.is_none() {
-            self.resignations_before = self.last.as_ref().map_or(0, |last| last.counters.priority_zero_sent);
-        }
-        self.handover = Some(Handover { began_at: now, is_resignation: true, succeeded_at: None });
-        self.owes_transition = Some(StateName::Init);
+        let is_master = self.state == StateName::Master;
+        demand(is_master || self.zeros.is_some(), "a node resigns that is no Master, or that has a successor")?;
+        self.has_resigned |= is_master;
+        let zeros = self.zeros.get_or_insert(Zeros { began_at: now, last_at: now, rounds: 1 });
+        zeros.rounds += u64::from(now != zeros.last_at);
+        zeros.last_at = now;
         Ok(())
     }
 
@@ -202,11 +217,22 @@ impl Watch {
             self.check_patience(now, transition)?;
         }
         if from == StateName::Master {
-            let is_outdone = matches!(reason, Reason::HigherPriority { .. } | Reason::HigherAddress);
-            demand(owed.is_some() || is_outdone, "Master no longer, without a resignation or a release")?;
-            if is_outdone {
-                self.handover = Some(Handover { began_at: now, is_resignation: false, succeeded_at: Some(now) });
+            let is_outdone =
+                matches!(reason, Reason::HigherPriority { .. } | Reason::HigherAddress | Reason::Outranked { .. });
+            let has_resigned = std::mem::take(&mut self.has_resigned);
+            let may = owed.is_some() || is_outdone || has_resigned;
+            demand(may, "Master no longer, without a resignation or a release")?;
+            if self.wants_vips {
+                let succeeded_at = is_outdone.then_some(now);
+                self.handover = Some(Handover { began_at: now, succeeded_at });
             }
+            if is_outdone {
+                self.zeros = None;
+            } else {
+                // An offer is over; what is sent with this change belongs to the departure.
+                self.zeros = self.zeros.map(|_| Zeros { began_at: now, last_at: now, rounds: 1 });
+            }
+            self.offers_until = 0;
         }
         Ok(())
     }
@@ -235,9 +261,9 @@ impl Watch {
         demand(!(is_forbidden && is_preempting), "a Backup that never preempts preempted")
     }
 
-    /// Returns when the running handover began with a resignation.
+    /// Returns when the running departure or offer began with a resignation.
     pub fn resigned_at(&self) -> Option<u64> {
-        self.handover.filter(|handover| handover.is_resignation).map(|handover| handover.began_at)
+        self.zeros.map(|zeros| zeros.began_at)
     }
 
     /// Checks what holds between two turns. `timeout`: of the node.
@@ -257,6 +283,7 @@ impl Watch {
         }
         self.may_say_farewell = false;
         self.check_handover(now, &after)?;
+        self.check_zeros(now, &after)?;
         let known = self.last.as_ref().and_then(|last| last.master).map(|master| master.address);
         let resigns = |peer: &PeerSnapshot| {
             let is_from_now = peer.last_heard_at.is_some_and(|at| at.as_nanos() == now);
@@ -268,7 +295,7 @@ impl Watch {
         if is_master {
             self.check_rhythm(now, &after)?;
         }
-        self.check_answer(&after)?;
+        self.check_answer(now, &after)?;
         self.timeout = timeout;
         self.check_rate(now, &after)?;
         self.last = Some(after);
@@ -289,20 +316,34 @@ impl Watch {
             handover.succeeded_at.get_or_insert(now);
         }
         let overlap = OVERLAP + OVERLAP_PER_VIP * after.params.vips.len() as u64;
-        // A candidate waits its skew at most, which is less than an interval, or a second in version 2; one that is told
-        // to stop has the usual time from there on.
-        let bound = (self.interval + GRACE).min(LONGEST);
-        let skew = if after.params.version == Version::V2 { 1_000_000_000 } else { self.interval };
-        let is_candidate = after.state == StateName::Backup;
-        let alone = if is_candidate { handover.began_at + bound.max(skew) } else { after.since.as_nanos() + bound };
+        let alone = handover.began_at + (self.interval + GRACE).min(LONGEST);
         let until = handover.succeeded_at.map_or(alone, |at| alone.min(at + overlap));
-        demand(now < until, "addresses are kept for longer than a handover may take")?;
-        let resignations = after.counters.priority_zero_sent - self.resignations_before;
-        demand(!handover.is_resignation || resignations <= 2, "more than two resignations in one handover")
+        demand(now < until, "addresses are kept for longer than a handover may take")
+    }
+
+    /// A departure or an offer is told twice, no more.
+    fn check_zeros(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        if after.state == StateName::Master && std::mem::take(&mut self.has_resigned) {
+            // It waits its skew, which is less than an interval, or a second in version 2.
+            let skew = if after.params.version == Version::V2 { 1_000_000_000 } else { self.interval };
+            self.offers_until = now + REPETITION + skew;
+        }
+        let Some(zeros) = self.zeros else { return Ok(()) };
+        let is_successor = |peer: &PeerSnapshot| {
+            peer.priority > Some(0) && peer.last_heard_at.is_some_and(|at| at.as_nanos() == now && now > zeros.began_at)
+        };
+        if after.state != StateName::Master && after.peers.iter().any(is_successor) {
+            self.zeros = None;
+        }
+        demand(zeros.rounds <= 2, "more than two resignations in one departure or offer")
     }
 
     /// A Master sends at least one advert in each interval, and lateness does not add up.
     fn check_rhythm(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
+        if now < self.offers_until {
+            self.rhythm = None;
+            return Ok(());
+        }
         demand(now < self.advert_at + self.interval, "a Master let an interval pass without an advert")?;
         let sent = after.counters.advertisements_sent;
         // When the loop came late by an interval or more, what was missed is not made up; the answer to a resignation
@@ -321,22 +362,23 @@ impl Watch {
     }
 
     /// A Master answers a resignation at once. RFC 9568 section 6.4.3.
-    fn check_answer(&self, after: &RouterSnapshot) -> Result<(), String> {
+    fn check_answer(&self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
         let Some(last) = &self.last else { return Ok(()) };
         let stays = last.state == StateName::Master && after.state == StateName::Master && last.since == after.since;
         let (before, after) = (&last.counters, &after.counters);
         let has_heard = after.priority_zero_received > before.priority_zero_received;
         let is_answered = after.advertisements_sent > before.advertisements_sent;
-        demand(!(stays && has_heard) || is_answered, "a Master did not answer a resignation")
+        demand(!(stays && has_heard) || is_answered || now < self.offers_until, "a Master did not answer a resignation")
     }
 
     /// No storm: in any interval at most one advert of the timer, two answers and one of each kind more that fell on the
-    /// edge, besides one for each resignation heard and two for each change of state.
+    /// edge, two beside a mate's offer, besides one for each resignation heard, the own ones, and two for each change of state.
     fn check_rate(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
         let counters = &after.counters;
         let sample = Sample {
             at: now,
             sent: counters.advertisements_sent,
+            zero_sent: counters.priority_zero_sent,
             zero_heard: counters.priority_zero_received,
             changes: counters.became_master + counters.released_master,
             releases: self.releases,
@@ -348,7 +390,9 @@ impl Watch {
         self.window.push_back(sample);
         let first = self.window.front().copied().unwrap_or(sample);
         let farewells = sample.releases - first.releases;
-        let budget = 4 + (sample.zero_heard - first.zero_heard) + 2 * (sample.changes - first.changes) + farewells;
+        let zeros = sample.zero_heard - first.zero_heard + sample.zero_sent - first.zero_sent;
+        let insists = if self.is_grouped { 2 } else { 0 };
+        let budget = 4 + insists + zeros + 2 * (sample.changes - first.changes) + farewells;
         demand(sample.sent - first.sent <= budget, "more adverts in one interval than its budget")
     }
 }
@@ -360,5 +404,6 @@ fn demand(holds: bool, otherwise: &str) -> Result<(), String> {
 /// How long a handover takes at most: without a successor, and after the successor was heard.
 const GRACE: u64 = 100_000_000;
 const LONGEST: u64 = 5_000_000_000;
+const REPETITION: u64 = 50_000_000;
 const OVERLAP: u64 = 10_000_000;
 const OVERLAP_PER_VIP: u64 = 100_000;

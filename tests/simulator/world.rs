@@ -3,18 +3,20 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use vrrpd::engine::input::CheckResult;
 use vrrpd::engine::output::{EventKind, Output, StateName};
 
 use super::host::{Host, Message, Power, router_of};
 use super::rng::Rng;
 use super::segment::{Packet, Segment, Timing};
-use super::spec::{RouterSpec, address, node_params};
+use super::spec::{Cluster, INTERFACES, RouterSpec, address, node_params};
+use super::tally::name;
 
 /// Everything there is.
 #[derive(Debug)]
 pub struct World {
     pub now: u64,
-    pub specs: Vec<RouterSpec>,
+    pub cluster: Cluster,
     pub hosts: Vec<Host>,
     pub segment: Segment,
     pub timing: Timing,
@@ -74,26 +76,31 @@ pub enum Action {
     Addresses(usize, bool),
     Recreate(usize),
     Block(usize, usize, bool),
-    Priority(usize, usize, u8),
+    /// What a check of a host finds from here on.
+    Check(usize, usize, CheckResult),
+    /// One link of a host.
+    OneLink(usize, usize, bool),
+    /// One link from one host to another.
+    BlockLink(usize, usize, usize, bool),
     Loss(u64, u64),
 }
 
 impl World {
-    pub fn new(specs: Vec<RouterSpec>, hosts: usize, timing: Timing, seed: u64) -> Self {
+    pub fn new(cluster: Cluster, hosts: usize, timing: Timing, seed: u64) -> Self {
         Self {
             now: 0,
-            hosts: (0..hosts).map(|host| Host::new(host, node_params(&specs, host, hosts))).collect(),
+            hosts: (0..hosts).map(|host| Host::new(host, node_params(&cluster, host, hosts))).collect(),
             segment: Segment::new(hosts),
             timing,
             rng: Rng::new(seed),
             seen: None,
             violation: None,
-            measures: vec![Measure::default(); specs.len()],
+            measures: vec![Measure::default(); cluster.routers.len()],
             tally: BTreeMap::new(),
             events: BinaryHeap::new(),
             pending: BTreeMap::new(),
             sequence: 0,
-            specs,
+            cluster,
         }
     }
 
@@ -161,10 +168,15 @@ impl World {
         self.hosts[host].watches.get(router).map_or(StateName::Init, |watch| watch.state)
     }
 
+    /// Returns the virtual routers.
+    pub fn specs(&self) -> &[RouterSpec] {
+        &self.cluster.routers
+    }
+
     /// Says whether two hosts run and their packets reach each other.
-    pub fn are_connected(&self, a: usize, b: usize) -> bool {
-        let runs = |host: &Host| host.power == Power::Running && host.is_link_up;
-        let is_open = self.segment.is_open(a, b) && self.segment.is_open(b, a);
+    pub fn are_connected(&self, link: usize, a: usize, b: usize) -> bool {
+        let runs = |host: &Host| host.power == Power::Running && host.are_links_up[link];
+        let is_open = self.segment.is_open(link, a, b) && self.segment.is_open(link, b, a);
         runs(&self.hosts[a]) && runs(&self.hosts[b]) && is_open && self.segment.loss_per_mille == 0
     }
 
@@ -183,7 +195,7 @@ impl World {
         match event {
             Event::Arrive { host, epoch, packet } => {
                 let target = &mut self.hosts[host];
-                if target.epoch != epoch || !target.is_link_up {
+                if target.epoch != epoch || !target.are_links_up[packet.link] {
                     return;
                 }
                 if !target.arrive(packet) {
@@ -255,11 +267,11 @@ impl World {
     }
 
     fn transmit(&mut self, from: usize, mut packet: Packet) {
-        if !self.hosts[from].is_link_up {
+        if !self.hosts[from].are_links_up[packet.link] {
             return;
         }
         let is_resignation = packet.priority() == 0;
-        let Some(router) = self.specs.get(packet.router()) else { return };
+        let Some(router) = self.cluster.routers.get(packet.router()) else { return };
         let own = address(router.family, from);
         if packet.source != own {
             self.fail(format!("host {from} sends from {}", packet.source));
@@ -277,7 +289,7 @@ impl World {
             return;
         }
         for to in targets {
-            let copies = self.segment.copies(&mut self.rng, from, to);
+            let copies = self.segment.copies(&mut self.rng, packet.link, from, to);
             match copies {
                 0 if is_resignation => self.count("resignations lost", 1),
                 0 => self.count("packets lost", 1),
@@ -287,7 +299,7 @@ impl World {
             for _ in 0..copies {
                 let epoch = self.hosts[to].epoch;
                 let delay = self.rng.between(self.timing.delay.0, self.timing.delay.1);
-                let (at, overtakes) = self.segment.arrival(from, to, self.now + delay);
+                let (at, overtakes) = self.segment.arrival(packet.link, from, to, self.now + delay);
                 self.count("packets reordered", u64::from(overtakes));
                 self.schedule(at, Event::Arrive { host: to, epoch, packet: packet.clone() });
             }
@@ -318,7 +330,7 @@ impl World {
 
     /// The VIP worker does one step towards what is wanted.
     fn work(&mut self, id: usize, router: usize) {
-        let all = self.specs[router].vips;
+        let (all, link) = (self.specs()[router].vips, self.specs()[router].link);
         let host = &mut self.hosts[id];
         let worker = &mut host.workers[router];
         worker.is_scheduled = false;
@@ -329,7 +341,7 @@ impl World {
             worker.held = 0;
             return;
         }
-        if worker.held < all && host.is_link_up {
+        if worker.held < all && host.are_links_up[link] {
             let from = worker.held;
             worker.held = self.rng.between(u64::from(from) + 1, u64::from(all)) as u16;
             let held = from..worker.held;
@@ -370,7 +382,11 @@ impl World {
             Action::Resume(id) if self.hosts[id].power == Power::Paused => self.resume(id),
             Action::Pause(_) | Action::Resume(_) => {}
             Action::Link(id, is_up) => {
-                self.hosts[id].is_link_up = is_up;
+                self.hosts[id].are_links_up.fill(is_up);
+                self.tell(id, Message::Interface);
+            }
+            Action::OneLink(id, link, is_up) => {
+                self.hosts[id].are_links_up[link] = is_up;
                 self.tell(id, Message::Interface);
             }
             Action::Addresses(id, has_addresses) => {
@@ -381,8 +397,17 @@ impl World {
                 self.hosts[id].recreate_interface();
                 self.tell(id, Message::Interface);
             }
-            Action::Block(from, to, is_blocked) => self.segment.block(from, to, is_blocked),
-            Action::Priority(id, router, effective) => self.tell(id, Message::Priority { router, effective }),
+            Action::Block(from, to, is_blocked) => {
+                (0..INTERFACES.len()).for_each(|link| self.segment.block(link, from, to, is_blocked));
+            }
+            Action::BlockLink(link, from, to, is_blocked) => self.segment.block(link, from, to, is_blocked),
+            Action::Check(id, check, result) => {
+                self.hosts[id].results[check] = Some(result);
+                if self.hosts[id].power != Power::Off {
+                    self.hosts[id].run_check(check);
+                    self.wake(id);
+                }
+            }
             Action::Loss(loss, duplicates) => {
                 self.segment.loss_per_mille = loss;
                 self.segment.duplicates_per_mille = duplicates;
@@ -399,7 +424,7 @@ impl World {
 
     fn resume(&mut self, id: usize) {
         self.hosts[id].power = Power::Running;
-        for router in 0..self.specs.len() {
+        for router in 0..self.specs().len() {
             self.set_to_work(id, router);
         }
         // The timer has long fired: the loop wakes at once.
@@ -412,12 +437,12 @@ impl World {
             let is_promotion = transition.to == StateName::Master;
             self.measures[router].promotions += u64::from(is_promotion);
         }
-        self.count(super::world::name(kind), 1);
+        self.count(name(kind), 1);
     }
 
     /// Brings the measures of each router up to the present.
     fn measure(&mut self) {
-        for router in 0..self.specs.len() {
+        for router in 0..self.specs().len() {
             let is_wanted = self
                 .hosts
                 .iter()
@@ -438,7 +463,7 @@ impl World {
         let Some(first) = masters.next() else { return false };
         let mut others = masters.peekable();
         // Pairs beyond the first Master's are met as soon as one of three has given up.
-        others.peek().is_some() && others.any(|other| self.are_connected(first.id, other.id))
+        others.peek().is_some() && others.any(|other| self.are_connected(self.specs()[router].link, first.id, other.id))
     }
 }
 
@@ -448,43 +473,4 @@ fn span(since: &mut Option<u64>, lasts: bool, now: u64) -> u64 {
         return since.take().map_or(0, |since| now - since);
     }
     now - *since.get_or_insert(now)
-}
-
-/// Returns the word under which an event is counted.
-fn name(kind: &EventKind) -> &'static str {
-    use vrrpd::engine::output::Reason;
-    match kind {
-        EventKind::Transition(transition) => match &transition.reason {
-            Reason::Started => "started",
-            Reason::Owner => "owner starts",
-            Reason::MasterDown { .. } => "takeovers after silence",
-            Reason::Resigned => "takeovers after a resignation",
-            Reason::Preempted { .. } => "preemptions",
-            Reason::HigherPriority { .. } => "yields to a higher priority",
-            Reason::HigherAddress => "yields to a higher address",
-            Reason::Paused { .. } => "newcomers after a pause",
-            Reason::Outranked { .. } => "outranked",
-            Reason::NoSuccessor => "no successor",
-            Reason::Stopping => "stopping",
-            Reason::InterfaceMissing => "interface missing",
-            Reason::LinkDown => "link down",
-            Reason::NoAddress => "no address",
-            Reason::Recovered => "recovered",
-            Reason::CheckFailed { .. } => "checks failed",
-            Reason::AwaitingCheck { .. } => "waiting for checks",
-            Reason::GroupFault { .. } => "group faults",
-            Reason::GroupMoved { .. } => "group moves",
-        },
-        EventKind::Discarded { .. } => "discarded",
-        EventKind::Mismatch { .. } => "mismatches",
-        EventKind::Rival { .. } => "rivals",
-        EventKind::Checksum { .. } => "checksum forms",
-        EventKind::PreemptDelay { .. } => "preempt delays",
-        EventKind::Paused { .. } => "pauses without a rival",
-        EventKind::Priority { .. } => "priority changes",
-        EventKind::HandedOver { peer: Some(_) } => "handed over",
-        EventKind::HandedOver { peer: None } => "handed over to nobody",
-        EventKind::Check { .. } => "check verdicts",
-        EventKind::Group(_) => "group transitions",
-    }
 }
