@@ -94,7 +94,7 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
-        path: "child.rs",
+        path: "child",
         forbidden: &[
             "crate::engine::router",
             "crate::engine::node",

@@ -3,6 +3,17 @@
 //! They fail closed: a check that cannot run has failed. One stop before: `daemon::service`, which starts them; one stop
 //! after: `Input::Check`.
 
+mod exec;
+mod file;
+mod http;
+mod number;
+mod ping;
+mod process;
+mod ready;
+mod schedule;
+mod tcp;
+mod unit;
+
 use std::sync::Arc;
 
 use crate::engine::input::{CheckKey, CheckResult};
@@ -21,7 +32,6 @@ pub struct Report {
 
 /// What one look saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "its makers come with the kinds")]
 pub(crate) struct Outcome {
     /// What came out.
     pub result: CheckResult,
@@ -29,11 +39,22 @@ pub(crate) struct Outcome {
     pub words: String,
 }
 
+impl Outcome {
+    /// All is well.
+    fn passed(words: impl Into<String>) -> Self {
+        Self { result: CheckResult::Passed, words: words.into() }
+    }
+
+    /// It is not, or it could not be found out.
+    fn failed(words: impl Into<String>) -> Self {
+        Self { result: CheckResult::Failed, words: words.into() }
+    }
+}
+
 /// Runs checks until dropped, inside a `LocalSet`. A run of equal results longer than rise and fall is reported no further,
 /// unless its words change.
 ///
 /// `CheckKind::Interface` is not run here: the daemon knows the interfaces already.
 pub async fn run(checks: Vec<(CheckKey, Arc<CheckParams>)>, scripts: Arc<Scripts>, report: impl Fn(Report)) {
-    let _ = (checks, scripts, &report);
-    std::future::pending::<()>().await;
+    schedule::run(&checks, &scripts, &report).await;
 }
