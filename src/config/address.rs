@@ -39,6 +39,23 @@ pub(super) fn prefixed(text: &str) -> Result<(IpAddr, u8), AddressError> {
     Ok((address, prefix_len))
 }
 
+/// Reads an address that a check of this host can ask: a loopback address too, and none that needs an interface.
+pub(super) fn target(text: &str) -> Result<IpAddr, AddressError> {
+    if text.contains('/') {
+        return Err(AddressError::UnwantedPrefix);
+    }
+    match text.split_once('%') {
+        Some((address, _)) if address.parse::<Ipv6Addr>().is_ok() => return Err(AddressError::NeedsInterface),
+        Some(_) | None => {}
+    }
+    let address = any(text)?;
+    match check_host(address) {
+        Ok(()) | Err(AddressError::Loopback) if !is_link_local(&address) => Ok(address),
+        Ok(()) => Err(AddressError::NeedsInterface),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads a multicast group.
 pub(super) fn group(text: &str) -> Result<IpAddr, AddressError> {
     let group = any(text)?;

@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::duration::DurationError;
+pub use super::endpoint::TargetError;
+pub use super::health::{CheckError, GroupError, HealthDoubt, HookError};
 pub use super::keepalived::{Refusal, Remark};
 pub use super::sense::{ConflictError, Doubt, OptionError, SeatsError, VipError};
 use super::source::ReadError;
@@ -32,6 +34,12 @@ pub enum ConfigError {
     Option(OptionError),
     /// Tables contradict each other.
     Conflict(ConflictError),
+    /// A check cannot be run, or nobody knows what it means.
+    Check(CheckError),
+    /// A program or pipe cannot be used.
+    Hook(HookError),
+    /// Instances cannot move together so.
+    Group(GroupError),
     /// There are more problems than are shown.
     TooMany {
         /// How many are not.
@@ -51,6 +59,9 @@ impl fmt::Display for ConfigError {
             Self::Vip(error) => error.fmt(f),
             Self::Option(error) => error.fmt(f),
             Self::Conflict(error) => error.fmt(f),
+            Self::Check(error) => error.fmt(f),
+            Self::Hook(error) => error.fmt(f),
+            Self::Group(error) => error.fmt(f),
             Self::TooMany { hidden } => write!(f, "{hidden} more problems follow; mend these first"),
         }
     }
@@ -95,6 +106,24 @@ impl From<OptionError> for ConfigError {
 impl From<ConflictError> for ConfigError {
     fn from(error: ConflictError) -> Self {
         Self::Conflict(error)
+    }
+}
+
+impl From<CheckError> for ConfigError {
+    fn from(error: CheckError) -> Self {
+        Self::Check(error)
+    }
+}
+
+impl From<HookError> for ConfigError {
+    fn from(error: HookError) -> Self {
+        Self::Hook(error)
+    }
+}
+
+impl From<GroupError> for ConfigError {
+    fn from(error: GroupError) -> Self {
+        Self::Group(error)
     }
 }
 
@@ -208,6 +237,15 @@ pub enum ValueError {
         /// Why.
         error: AddressError,
     },
+    /// Nothing that can be connected to.
+    Target {
+        /// The key.
+        key: &'static str,
+        /// As written.
+        found: String,
+        /// Why.
+        error: TargetError,
+    },
 }
 
 impl fmt::Display for ValueError {
@@ -231,6 +269,7 @@ impl fmt::Display for ValueError {
             }
             Self::Duration { key, found, error } => write!(f, "`{key}` is {found:?}: {error}"),
             Self::Address { key, found, error } => write!(f, "`{key}` is {found:?}: {error}"),
+            Self::Target { key, found, error } => write!(f, "`{key}` is {found:?}: {error}"),
         }
     }
 }
@@ -258,6 +297,8 @@ pub enum AddressError {
     Mapped(IpAddr),
     /// A group belongs here and this is none.
     NotMulticast,
+    /// An IPv6 link-local address where no interface can be named.
+    NeedsInterface,
 }
 
 impl fmt::Display for AddressError {
@@ -272,6 +313,10 @@ impl fmt::Display for AddressError {
             Self::Multicast => f.write_str("a multicast address belongs to no single node"),
             Self::Broadcast => f.write_str("the broadcast address belongs to no single node"),
             Self::Mapped(inner) => write!(f, "an IPv4 address is written as \"{inner}\""),
+            Self::NeedsInterface => f.write_str(
+                "a link-local address is another host on each interface, and a check names none; \
+                 expected a global or unique local address, or fe80:: addresses asked by `exec`",
+            ),
             Self::NotMulticast => f.write_str("expected a multicast group such as \"224.0.0.18\" or \"ff02::12\""),
         }
     }

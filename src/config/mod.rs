@@ -9,10 +9,19 @@
 //! the file.
 
 mod address;
+#[cfg(test)]
+mod check_tests;
+mod checks;
 mod cross;
 mod duration;
+mod endpoint;
 mod error;
 mod fixed;
+mod groups;
+mod health;
+#[cfg(test)]
+mod health_tests;
+mod hooks;
 pub mod keepalived;
 #[cfg(test)]
 mod option_tests;
@@ -28,7 +37,9 @@ mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tracks;
 mod vips;
+mod weights;
 
 use std::fs::File;
 use std::io::Read;
@@ -36,8 +47,8 @@ use std::path::{Path, PathBuf};
 
 pub use duration::DurationError;
 pub use error::{
-    AddressError, ConfigError, ConflictError, Doubt, KeyError, KeyHint, OptionError, Refusal, Remark, SeatsError,
-    ValueError, VipError,
+    AddressError, CheckError, ConfigError, ConflictError, Doubt, GroupError, HealthDoubt, HookError, KeyError, KeyHint,
+    OptionError, Refusal, Remark, SeatsError, TargetError, ValueError, VipError,
 };
 pub use placement::{Config, DaemonSettings, LocalHost, Unplaced};
 pub use problem::{Finding, Problem, Problems, Severity};

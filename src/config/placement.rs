@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::engine::params::{Fixed, NodeParams, PeerParams, RouterParams, Transport};
+use crate::engine::params::{
+    CheckParams, Fixed, GroupParams, NodeHooks, NodeParams, PeerParams, RouterParams, Transport,
+};
 use crate::wire::field::Priority;
 
 /// A configuration without errors, the same on every node.
@@ -19,6 +21,12 @@ pub struct Config {
     pub daemon: DaemonSettings,
     /// In the order of the file; never empty.
     pub(super) instances: Vec<Instance>,
+    /// In the order of the file; names are unique. Those that no instance of a node names are not for that node.
+    pub checks: Vec<Arc<CheckParams>>,
+    /// In the order of the file; names are unique, no instance is in two.
+    pub groups: Vec<Arc<GroupParams>>,
+    /// Pipes and programs of the daemon as a whole.
+    pub hooks: Arc<NodeHooks>,
     /// What is there whoever is Master.
     pub fixed: Fixed,
 }
@@ -81,7 +89,34 @@ impl Config {
                 Seat::NotListed => {}
             }
         }
-        Ok(NodeParams { routers, fixed: self.fixed.clone(), ..NodeParams::default() })
+        let (checks, groups) = (self.checks_of(&routers), self.groups_of(&routers));
+        Ok(NodeParams { routers, checks, groups, hooks: Arc::clone(&self.hooks), fixed: self.fixed.clone() })
+    }
+
+    /// Returns each instance as the first node of its list sees it; what is called does not differ between nodes.
+    pub fn routers(&self) -> impl Iterator<Item = &RouterParams> {
+        self.instances.iter().map(|instance| &instance.params)
+    }
+
+    /// Returns the checks that some of these instances name.
+    fn checks_of(&self, routers: &[Arc<RouterParams>]) -> Vec<Arc<CheckParams>> {
+        let tracks = routers.iter().flat_map(|router| &router.tracks);
+        let named: BTreeSet<&str> = tracks.map(|track| track.check.as_str()).collect();
+        self.checks.iter().filter(|check| named.contains(check.name.as_str())).cloned().collect()
+    }
+
+    /// Returns the groups with those of their members that are among these instances; a group without any is left out.
+    fn groups_of(&self, routers: &[Arc<RouterParams>]) -> Vec<Arc<GroupParams>> {
+        let present: BTreeSet<&str> = routers.iter().map(|router| router.name.as_str()).collect();
+        let seated = |group: &Arc<GroupParams>| {
+            if group.members.iter().all(|member| present.contains(member.as_str())) {
+                return Some(Arc::clone(group));
+            }
+            let mut group = GroupParams::clone(group);
+            group.members.retain(|member| present.contains(member.as_str()));
+            (!group.members.is_empty()).then(|| Arc::new(group))
+        };
+        self.groups.iter().filter_map(seated).collect()
     }
 
     /// Returns the instances that [`Config::for_this_host`] leaves out, because their lists name other nodes only.

@@ -8,12 +8,14 @@ use super::error::{ConfigError, Doubt};
 use super::source::{Place, Source};
 
 /// How bad a problem is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
     /// It can be used; somebody should look at it.
     Warning,
+    /// It works; this is worth knowing.
+    Note,
 }
 
 impl fmt::Display for Severity {
@@ -21,11 +23,12 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         })
     }
 }
 
-/// One thing that is wrong, with its place. `Display` is `FILE:LINE:COL: error|warning: text`.
+/// One thing that is wrong, with its place. `Display` is `FILE:LINE:COL: error|warning|note: text`.
 #[derive(Debug)]
 pub struct Problem {
     /// The file as it was named.
@@ -45,6 +48,19 @@ pub enum Finding {
     Error(ConfigError),
     /// It can be used; somebody should look at it.
     Warning(Doubt),
+    /// It works; this is worth knowing.
+    Note(Doubt),
+}
+
+impl Finding {
+    /// Returns how bad it is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Error(_) => Severity::Error,
+            Self::Warning(_) => Severity::Warning,
+            Self::Note(_) => Severity::Note,
+        }
+    }
 }
 
 impl Problem {
@@ -55,17 +71,14 @@ impl Problem {
 
     /// Returns how bad it is.
     pub fn severity(&self) -> Severity {
-        match self.finding {
-            Finding::Error(_) => Severity::Error,
-            Finding::Warning(_) => Severity::Warning,
-        }
+        self.finding.severity()
     }
 
     /// Returns the text without place and severity.
     pub fn text(&self) -> String {
         match &self.finding {
             Finding::Error(error) => error.to_string(),
-            Finding::Warning(doubt) => doubt.to_string(),
+            Finding::Warning(doubt) | Finding::Note(doubt) => doubt.to_string(),
         }
     }
 }
@@ -133,7 +146,7 @@ impl<'s> Report<'s> {
     ///
     /// A file with more than [`SHOWN`] problems is another kind of file: the rest is counted, not shown.
     pub fn into_problems(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|(place, finding)| (*place, matches!(finding, Finding::Warning(_))));
+        self.found.sort_by_key(|(place, finding)| (*place, finding.severity()));
         let problem = |(place, finding)| {
             let (line, column) = self.source.position(place);
             Problem { file: self.source.name().to_owned(), line, column, finding }

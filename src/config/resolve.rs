@@ -6,12 +6,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::checks::{self, Check};
 use super::cross;
 use super::duration;
 use super::error::{ConflictError, Doubt, OptionError, ValueError, excerpt};
 use super::fixed;
+use super::groups;
+use super::hooks;
 use super::placement::{Config, DaemonSettings, Instance};
 use super::problem::Report;
 use super::schema::{self, Items};
@@ -19,8 +23,10 @@ use super::seats::{self, Seats};
 use super::source::{Place, Written};
 use super::suggest;
 use super::table::Key;
+use super::tracks;
 use super::vips::{self, Vips};
-use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Hooks, Preempt, RouterParams};
+use super::weights;
+use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Hooks, Preempt, RouterParams, Track};
 use crate::engine::route::{Route, Rule};
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
@@ -34,15 +40,27 @@ pub(super) fn resolve(file: &schema::File<'_>, report: &mut Report<'_>) -> Optio
     if file.instances.is_empty() && !report.has_errors() {
         report.error(Place(0), ConflictError::NoInstance);
     }
-    let drafts: Vec<_> = file.instances.iter().map(|written| Draft::new(written, report)).collect();
+    let checks = checks::resolve(&file.checks, report);
+    let hooks = hooks::of_node(&file.daemon.hooks, report);
+    let mut drafts: Vec<_> = file.instances.iter().map(|written| Draft::new(written, &checks, report)).collect();
+    let groups = groups::resolve(&file.groups, &checks, &mut drafts, report);
     let fixed = fixed::fixed(&file.fixed, report);
     cross::check(&drafts, file.daemon.node.here(), report);
     if report.has_errors() {
         return None;
     }
+    tracks::check_use(&checks, &drafts, &groups.tracks, report);
+    weights::check(&drafts, &checks, report);
     // Without an error every draft is complete.
     let instances: Vec<_> = drafts.into_iter().filter_map(Draft::finish).collect();
-    (instances.len() == file.instances.len()).then_some(Config { daemon: daemon?, instances, fixed: fixed? })
+    (instances.len() == file.instances.len()).then_some(Config {
+        daemon: daemon?,
+        instances,
+        checks: checks.into_iter().filter_map(|check| check.params).map(Arc::new).collect(),
+        groups: groups.list?.into_iter().map(Arc::new).collect(),
+        hooks: Arc::new(hooks?),
+        fixed: fixed?,
+    })
 }
 
 fn daemon(written: &schema::Daemon<'_>, report: &mut Report<'_>) -> Option<DaemonSettings> {
@@ -68,6 +86,8 @@ fn daemon(written: &schema::Daemon<'_>, report: &mut Report<'_>) -> Option<Daemo
 
 /// One instance as far as it is right; what is `None` was reported.
 pub(super) struct Draft {
+    /// The name as written, even when it is wrong.
+    pub written: Written<String>,
     pub name: Option<String>,
     pub interface: Option<String>,
     pub vrid: Option<Written<Vrid>>,
@@ -75,6 +95,9 @@ pub(super) struct Draft {
     pub family: Option<Family>,
     pub seats: Seats,
     pub vips: Vips,
+    /// What counts for it, with that of its group after `groups`.
+    pub tracks: Vec<Written<Track>>,
+    hooks: Option<Hooks>,
     routes: Option<Vec<Route>>,
     rules: Option<Vec<Rule>>,
     interval: Option<AdverInterval>,
@@ -88,7 +111,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    fn new(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Self {
+    fn new(written: &schema::Instance<'_>, checks: &[Check<'_>], report: &mut Report<'_>) -> Self {
         let strict = written.strict.clone().or(false);
         let seats = seats::resolve(written, strict, report);
         let family = seats.family.or_else(|| vips::leading_family(written)).filter(|_| seats.has_one_family);
@@ -102,6 +125,9 @@ impl Draft {
         };
         let vips = vips::resolve(&written.addresses, family, version, report);
         let draft = Self {
+            written: Written { value: written.name.value.to_owned(), place: written.name.place },
+            tracks: tracks::resolve(&written.checks, checks, report),
+            hooks: hooks::hooks(&written.hooks, report),
             name: name("instance", &written.name, report),
             interface: written.interface.and_then(|written| interface("interface", written, report)).into_here(),
             vrid: vrid(&written.vrid, report),
@@ -183,8 +209,8 @@ impl Draft {
             announce: self.announce?,
             master_down_adverts: self.master_down_adverts?,
             ignores_link: self.ignores_link?,
-            tracks: Vec::new(),
-            hooks: Hooks::default(),
+            tracks: self.tracks.into_iter().map(|track| track.value).collect(),
+            hooks: self.hooks?,
         };
         Some(Instance { params, nodes: self.seats.into_nodes() })
     }

@@ -3,8 +3,12 @@
 //! Knows names and types; refuses unknown names, and knows those that a later version will have. Neither defaults nor
 //! ranges are here. One stop before: `table`; one stop after: `resolve`.
 
+mod check;
+mod hook;
 mod moved;
 
+pub(super) use check::{Check, Group, Kind, Look, Process, Status, Target, Track};
+pub(super) use hook::{Fifo, Hooks, NodeHooks, Program, Words};
 pub(super) use moved::{Address, AddressOptions, Fixed, Scope};
 use toml::de::{DeTable, DeValue};
 
@@ -19,6 +23,10 @@ pub(super) struct File<'t> {
     pub daemon: Daemon<'t>,
     /// `[instance.NAME]`, in the order of the file.
     pub instances: Vec<Instance<'t>>,
+    /// `[check.NAME]`, in the order of the file.
+    pub checks: Vec<Check<'t>>,
+    /// `[group.NAME]`, in the order of the file.
+    pub groups: Vec<Group<'t>>,
     /// `[static]`.
     pub fixed: Fixed<'t>,
 }
@@ -31,6 +39,8 @@ pub(super) struct Daemon<'t> {
     pub runtime_dir: Key<&'t str>,
     /// `control_group`.
     pub control_group: Key<&'t str>,
+    /// What it says about programs and pipes.
+    pub hooks: NodeHooks<'t>,
 }
 
 /// `[instance.NAME]` as written.
@@ -79,6 +89,10 @@ pub(super) struct Instance<'t> {
     pub priority: Key<i64>,
     /// `peers`.
     pub peers: Key<Items<Peer<'t>>>,
+    /// `checks`.
+    pub checks: Key<Items<Track<'t>>>,
+    /// `notify` and its like.
+    pub hooks: Hooks<'t>,
 }
 
 /// The usable entries of a list.
@@ -154,18 +168,9 @@ pub(super) fn file<'t>(document: &'t DeTable<'t>, report: &mut Report<'_>) -> Fi
         },
         None => Daemon::absent(),
     };
-    let mut instances = Vec::new();
-    if let Some((_, value)) = fields.value("instance") {
-        match value.get_ref() {
-            DeValue::Table(table) => {
-                instances.extend(in_file_order(table).into_iter().filter_map(|(name, value)| match value.get_ref() {
-                    DeValue::Table(table) => Some(instance(name, place_of(value), table, report)),
-                    _ => wrong_type("instance", "tables, written [instance.NAME]", value, report),
-                }));
-            }
-            _ => wrong_type("instance", "tables with a name, written [instance.NAME]", value, report).unwrap_or(()),
-        }
-    }
+    let instances = tables("instance", "tables, written [instance.NAME]", &mut fields, report, instance);
+    let checks = tables("check", "tables, written [check.NAME]", &mut fields, report, check::check);
+    let groups = tables("group", "tables, written [group.NAME]", &mut fields, report, check::group);
     let fixed = match fields.value("static") {
         Some((_, value)) => match value.get_ref() {
             DeValue::Table(table) => moved::fixed(Fields::new("[static]", place_of(value), table), report),
@@ -176,17 +181,34 @@ pub(super) fn file<'t>(document: &'t DeTable<'t>, report: &mut Report<'_>) -> Fi
         },
         None => Fixed::absent(),
     };
-    fields.later("check", "health checks", report);
-    fields.later("group", "groups of instances that move together", report);
-    fields.later("hook", "hooks", report);
     fields.finish(KEEPALIVED, report);
-    File { daemon, instances, fixed }
+    File { daemon, instances, checks, groups, fixed }
+}
+
+/// Reads the tables of one kind, each with a name, in the order of the file.
+fn tables<'t, T>(
+    key: &'static str,
+    expected: &'static str,
+    fields: &mut Fields<'t>,
+    report: &mut Report<'_>,
+    read: impl Fn(Written<&'t str>, Place, &'t DeTable<'t>, &mut Report<'_>) -> T,
+) -> Vec<T> {
+    let Some((_, value)) = fields.value(key) else { return Vec::new() };
+    let DeValue::Table(tables) = value.get_ref() else {
+        wrong_type::<()>(key, expected, value, report);
+        return Vec::new();
+    };
+    let one = |(name, value): (Written<&'t str>, &'t Value<'t>)| match value.get_ref() {
+        DeValue::Table(table) => Some(read(name, place_of(value), table, report)),
+        _ => wrong_type(key, expected, value, report),
+    };
+    in_file_order(tables).into_iter().filter_map(one).collect()
 }
 
 impl Daemon<'_> {
     /// Returns what a file without `[daemon]` says.
     fn absent() -> Self {
-        Self { node: Key::Absent, runtime_dir: Key::Absent, control_group: Key::Absent }
+        Self { node: Key::Absent, runtime_dir: Key::Absent, control_group: Key::Absent, hooks: NodeHooks::absent() }
     }
 }
 
@@ -195,6 +217,7 @@ fn daemon<'t>(mut fields: Fields<'t>, report: &mut Report<'_>) -> Daemon<'t> {
         node: fields.string("node", "a name such as \"lb1\"", report),
         runtime_dir: fields.string("runtime_dir", "a path such as \"/run/vrrpd\"", report),
         control_group: fields.string("control_group", "the name of a group such as \"vrrpd\"", report),
+        hooks: hook::of_node(&mut fields, report),
     };
     fields.later("metrics", "metrics for Prometheus", report);
     fields.later("vip_lease", "addresses that expire", report);
@@ -238,6 +261,8 @@ fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, re
         source: fields.string("source", "this node's address such as \"10.0.0.20\"", report),
         priority: fields.integer("priority", PRIORITY, report),
         peers: fields.read("peers", |value| items("peers", "a list such as [\"10.0.0.21\"]", value, report, peer)),
+        checks: fields.read("checks", |value| check::tracks(value, report)),
+        hooks: hook::hooks(&mut fields, false, report),
     };
     for &(key, what) in LATER {
         fields.later(key, what, report);
@@ -333,16 +358,8 @@ const PRIORITY: &str = "a number from 1 to 255";
 const TTL: &str = "a number from 1 to 255";
 
 /// Keys of an instance that are documented and not built yet.
-const LATER: &[(&str, &str)] = &[
-    ("checks", "health checks"),
-    ("notify", "a hook"),
-    ("notify_master", "a hook"),
-    ("notify_backup", "a hook"),
-    ("notify_fault", "a hook"),
-    ("notify_stop", "a hook"),
-    ("vip_lease", "addresses that expire"),
-    ("on_conflict", "what to do about a foreign owner of an address"),
-];
+const LATER: &[(&str, &str)] =
+    &[("vip_lease", "addresses that expire"), ("on_conflict", "what to do about a foreign owner of an address")];
 
 /// Names of keepalived.conf, and what they are here.
 const KEEPALIVED: &[(&str, &str)] = &[
@@ -352,6 +369,7 @@ const KEEPALIVED: &[(&str, &str)] = &[
     ("authentication", "the table [instance.NAME.auth]"),
     ("dont_track_primary", "`ignore_link = true`"),
     ("down_timer_adverts", "`master_down_adverts`"),
+    ("enable_script_security", "the default; `script_security = false` is the opposite"),
     ("garp_master_delay", "`announce_repeats = [\"5s\"]`"),
     ("garp_master_refresh", "`announce_refresh = \"60s\"`"),
     ("global_defs", "the table [daemon]"),
@@ -360,14 +378,18 @@ const KEEPALIVED: &[(&str, &str)] = &[
     ("preempt_delay", "`preempt = \"after 30s\"`"),
     ("router_id", "`node` in [daemon]"),
     ("state", "`priority`, which alone decides who is master"),
-    ("track_script", "`checks`, which comes with a later version"),
+    ("track_file", "`checks`"),
+    ("track_interface", "`checks`, and a table [check.NAME] with `interface`"),
+    ("track_process", "`checks`"),
+    ("track_script", "`checks`"),
     ("unicast_peer", "`peers` or a [[instance.NAME.node]] list"),
     ("unicast_src_ip", "`source` or a [[instance.NAME.node]] list"),
     ("virtual_ipaddress", "`addresses`"),
     ("virtual_ipaddress_excluded", "an entry of `addresses` with `advertise = false`"),
     ("vrrp_instance", "a table [instance.NAME]"),
-    ("vrrp_script", "a table [check.NAME], which comes with a later version"),
+    ("vrrp_script", "a table [check.NAME] with `exec`"),
     ("vrrp_strict", "`strict = true`"),
-    ("vrrp_sync_group", "a table [group.NAME], which comes with a later version"),
+    ("vrrp_sync_group", "a table [group.NAME]"),
+    ("vrrp_track_process", "a table [check.NAME] with `process`"),
     ("vrrp_version", "`version`"),
 ];

@@ -84,6 +84,17 @@ impl Seats {
         if self.is_list { self.nodes() } else { Vec::new() }
     }
 
+    /// Says whether the file lists all nodes.
+    pub fn has_list(&self) -> bool {
+        self.is_list
+    }
+
+    /// Returns the nodes, or this host alone, each as shown with its priority.
+    pub fn shown_priorities(&self) -> Vec<(String, u8)> {
+        let seat = |party: Party| Some((party.shown, party.priority?.get()));
+        self.parties().take(self.members.len()).filter_map(seat).collect()
+    }
+
     /// Returns every address whose node's priority is known.
     pub fn addresses_with_priority(&self) -> impl Iterator<Item = (IpAddr, Priority)> + '_ {
         self.parties().filter_map(|party| Some((party.address?, party.priority?)))

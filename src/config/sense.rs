@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::health::HealthDoubt;
 use super::keepalived::Remark;
 use crate::wire::field::{Family, Priority, Vrid};
 
@@ -371,6 +372,8 @@ pub enum Doubt {
     LongSecret,
     /// Version 2 without addresses.
     NothingMoves,
+    /// What is watched moves nothing, or not what was meant.
+    Health(HealthDoubt),
     /// What of a keepalived.conf is dropped or understood differently.
     Keepalived(Remark),
     /// There are more warnings than are shown.
@@ -412,6 +415,7 @@ impl fmt::Display for Doubt {
                 f.write_str("only the first 8 bytes of the secret count (RFC 2338); cut it on every node")
             }
             Self::NothingMoves => f.write_str("no addresses; the election is held and nothing moves by it"),
+            Self::Health(doubt) => doubt.fmt(f),
             Self::Keepalived(remark) => remark.fmt(f),
             Self::TooMany { hidden } => write!(f, "{hidden} more warnings follow"),
         }

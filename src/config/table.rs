@@ -162,6 +162,12 @@ impl<'t> Fields<'t> {
         })
     }
 
+    /// Returns the keys that are there and were asked for, each with its place.
+    pub fn places(&self) -> Vec<(&'static str, Place)> {
+        let written = |key: &&'static str| self.table.get_key_value(*key).map(|(written, _)| (*key, place_of(written)));
+        self.asked.iter().filter_map(written).collect()
+    }
+
     /// Reports a documented key that this version does not have yet.
     pub fn later(&mut self, key: &'static str, what: &'static str, report: &mut Report<'_>) {
         self.later.push(key);

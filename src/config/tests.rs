@@ -248,16 +248,7 @@ fn every_range_ends_where_it_should() {
 
 #[test]
 fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
-    for key in [
-        "checks",
-        "notify",
-        "notify_master",
-        "notify_backup",
-        "notify_fault",
-        "notify_stop",
-        "vip_lease",
-        "on_conflict",
-    ] {
+    for key in ["vip_lease", "on_conflict"] {
         let text = format!("{WEB}{SEAT}{key} = 1\n");
         let problem = &load_text(&text).expect_err(key).0[0];
         assert!(
@@ -266,7 +257,6 @@ fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
         );
     }
     complains(&format!("{WEB}{SEAT}[instance.web.auth]\nhmac = {{}}\n"), &["8:1: error: `hmac` (authentication"]);
-    complains(&format!("{WEB}{SEAT}[group.all]\ninstances = [\"web\"]\n"), &["7:2: error: `group` (groups"]);
 }
 
 #[test]
@@ -462,9 +452,10 @@ pub(super) fn ip(text: &str) -> IpAddr {
 /// Files that a slip of the hand makes of good and bad ones: every one gets an answer, and every place is in the file.
 #[test]
 fn a_damaged_file_never_panics() {
-    const GOOD: &str = include_str!("../../conf/three-nodes.toml");
+    const GOOD: &str = include_str!("../../conf/group.toml");
     const BAD: &str = include_str!("../../tests/cli/many-errors.toml");
-    const SCRAPS: [&str; 12] = ["\"", "[", "]]", "{", "=", "\n", "0", "255", "-1", "é", "true", "instance.web.node"];
+    const SCRAPS: [&str; 13] =
+        ["\"", "[", "]]", "{", "=", "\n", "0", "255", "-1", "é", "true", "instance.web.node", "check.upstream"];
     let damage = (0..2usize, 0..4000usize, 0..60usize, 0..SCRAPS.len());
     let mut runner = TestRunner::new(ProptestConfig::with_cases(2000));
     let run = runner.run(&damage, |(file, at, cut, scrap)| {

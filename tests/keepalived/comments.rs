@@ -41,6 +41,9 @@ fn a_converted_file_keeps_its_comments_where_they_were() {
 [daemon]
 node = \"lb1\"
 
+[check.eth1]
+interface = \"eth1\"
+
 [instance.web]
 # uplink
 interface = \"eth0\"
@@ -57,6 +60,7 @@ addresses = [
   { address = \"192.0.2.30/24\", interface = \"eth1\", label = \"eth1:vip\" },
   \"192.0.2.31/24\",
 ]
+checks = [\"eth1\"]
 
 [instance.web.auth]
 password = \"a\\\\b\"

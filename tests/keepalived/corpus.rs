@@ -8,10 +8,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use vrrpd::config::{self, Format};
+use vrrpd::config::{self, Format, Severity};
 
 use crate::property::check_keepalived;
-use crate::reader::{assert_converts, kinds};
+use crate::reader::{assert_converts, kinds, node};
 
 #[test]
 fn every_file_is_read_as_keepalived_reads_it_and_converted() {
@@ -21,6 +21,7 @@ fn every_file_is_read_as_keepalived_reads_it_and_converted() {
     };
     let complaints = complaints(&folder);
     let (mut files, mut loaded_files, mut refused, mut by_kind) = (0, 0, 0, BTreeMap::new());
+    let (mut checks, mut tracks, mut hooks, mut groups, mut plain) = (0, 0, 0, 0, 0);
     let mut unseen = Vec::new();
     for row in rows(&folder.join("index.tsv")) {
         let (number, class) = (&row[0], &row[3]);
@@ -38,6 +39,13 @@ fn every_file_is_read_as_keepalived_reads_it_and_converted() {
                 assert_ne!(class, "fatal", "{number}: Keepalived cannot run it");
                 assert_converts(number, &loaded);
                 loaded_files += 1;
+                let node = node(&loaded.config);
+                checks += node.checks.len();
+                tracks += node.routers.iter().map(|router| router.tracks.len()).sum::<usize>();
+                hooks += node.routers.iter().map(|router| router.hooks.calls.len()).sum::<usize>();
+                hooks += node.groups.iter().map(|group| group.hooks.calls.len()).sum::<usize>();
+                groups += node.groups.len();
+                plain += usize::from(loaded.warnings.iter().all(|problem| problem.severity() == Severity::Note));
                 let kinds = kinds(&loaded.warnings);
                 assert_eq!(kinds.len(), loaded.warnings.len(), "{number}: a warning that is no remark");
                 for kind in kinds {
@@ -57,8 +65,10 @@ fn every_file_is_read_as_keepalived_reads_it_and_converted() {
         }
     }
     say(&format!(
-        "{files} files: {loaded_files} loaded and converted equal, {refused} refused as by Keepalived; {by_kind:?}"
+        "{files} files: {loaded_files} loaded and converted equal, {refused} refused as by Keepalived; {checks} checks, \
+         {tracks} tracks, {hooks} hooks, {groups} groups; {plain} without a warning; {by_kind:?}"
     ));
+    assert!(checks > 10 && tracks >= checks && hooks > 10, "{checks} checks, {tracks} tracks, {hooks} hooks");
     assert!(unseen.is_empty(), "no warning at these lines:\n{}", unseen.join("\n"));
     assert!(files >= 50, "{files} files");
 }

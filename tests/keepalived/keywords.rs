@@ -2,10 +2,9 @@
 
 use std::fmt::Debug;
 
-use vrrpd::config::keepalived::{HookEvent, TrackKind};
 use vrrpd::engine::params::{RouterParams, Transport, Vip};
 
-use crate::reader::{assert_converts, document, kinds, load, refused, routers};
+use crate::reader::{assert_converts, kinds, load, refused, routers};
 
 /// What is asked of the instance.
 type Probe = fn(&RouterParams) -> String;
@@ -68,7 +67,7 @@ const ROWS: &[Row] = &[
     ("priority", "priority x10", PRIORITY, "100", &["value"]),
     ("priority", "priority 10 20", PRIORITY, "10", &["extra-words"]),
     ("advert_int", "advert_int 1", INTERVAL, "1s", &[]),
-    ("advert_int", "advert_int 5", INTERVAL, "5s", &["contradiction"]),
+    ("advert_int", "advert_int 5", INTERVAL, "5s", &["note"]),
     ("advert_int", "advert_int 1.5", INTERVAL, "2s", &["value"]),
     ("advert_int", "advert_int 0.2\nversion 3", INTERVAL, "200ms", &[]),
     ("advert_int", "advert_int 0.255\nversion 3", INTERVAL, "260ms", &["value"]),
@@ -111,14 +110,14 @@ const ROWS: &[Row] = &[
         &["twice", "value", "value"],
     ),
     ("unicast_peer", "unicast_peer {\n}", PEERS, "224.0.0.18", &["contradiction"]),
-    ("unicast_peer", "unicast_peer {\n10.9.0.2\n}", PEERS, "10.9.0.2 None", &["contradiction"]),
+    ("unicast_peer", "unicast_peer {\n10.9.0.2\n}", PEERS, "10.9.0.2 None", &["note"]),
     ("check_unicast_src", "unicast_peer {\n10.9.0.2\n}\ncheck_unicast_src", PEERS, "10.9.0.2 None", &[]),
     (
         "check_unicast_src",
         "unicast_peer {\n10.9.0.2\n}\ncheck_unicast_srcs",
         PEERS,
         "10.9.0.2 None",
-        &["contradiction", "unknown-keyword"],
+        &["note", "unknown-keyword"],
     ),
     ("unicast_src_ip", "unicast_src_ip 10.9.0.1", SOURCE, "Some(10.9.0.1)", &[]),
     ("unicast_src_ip", "unicast_src_ip 10.9.0", SOURCE, "None", &["value"]),
@@ -182,20 +181,20 @@ const ROWS: &[Row] = &[
         "strict_mode\nauthentication {\nauth_type PASS\nauth_pass x\n}\npreempt_delay 5",
         AUTH,
         "none",
-        &["contradiction", "contradiction", "contradiction"],
+        &["contradiction", "contradiction", "note"],
     ),
     ("strict_mode", "strict_mode off\npreempt_delay 5", PREEMPT, "After(5s)", &[]),
-    ("strict_mode", "strict_mode perhaps", PREEMPT, "Always", &["contradiction", "value"]),
-    ("track_interface", "track_interface {\neth1\neth0\n}", PRIORITY, "100", &["not-run", "contradiction"]),
+    ("strict_mode", "strict_mode perhaps", PREEMPT, "Always", &["note", "value"]),
+    ("track_interface", "track_interface {\neth1\neth0\n}", PRIORITY, "100", &["note"]),
     ("virtual_routes", "virtual_routes {\n10.8.0.0/16 via 10.0.0.254\n}", PRIORITY, "100", &[]),
     ("virtual_routes", "virtual_routes {\n10.8.0.0/33 via 10.0.0.254\n}", PRIORITY, "100", &["bad-entry"]),
     ("virtual_rules", "virtual_rules {\nfrom 10.8.0.0/16 table 9\n}", PRIORITY, "100", &[]),
     ("virtual_rules", "virtual_rules {\nform 10.8.0.0/16\n}", PRIORITY, "100", &["bad-entry"]),
-    ("notify", "notify \"/usr/local/bin/n a\"", PRIORITY, "100", &["not-run"]),
+    ("notify", "notify \"/usr/local/bin/n a\"", PRIORITY, "100", &[]),
     ("notify", "notfy /usr/local/bin/n", PRIORITY, "100", &["unknown-keyword"]),
     ("lvs_sync_daemon_interface", "lvs_sync_daemon_inteface eth0", PRIORITY, "100", &["unknown-keyword"]),
     ("smtp_alert", "smtp_alert", PRIORITY, "100", &["skipped"]),
-    ("lower_prio_no_advert", "lower_prio_no_advert", PRIORITY, "100", &["not-applied"]),
+    ("lower_prio_no_advert", "lower_prio_no_advert", PRIORITY, "100", &["minor"]),
 ];
 
 /// In `global_defs`.
@@ -208,13 +207,13 @@ const GLOBAL_ROWS: &[Row] = &[
     ("vrrp_garp_master_repeat", "vrrp_garp_master_repeat x", ANNOUNCE, "[1s, 5s] Some(60s)", &["value"]),
     ("vrrp_garp_master_refresh", "vrrp_garp_master_refresh 10", ANNOUNCE, "[1s, 5s] Some(10s)", &[]),
     ("vrrp_garp_master_refresh", "vrrp_garp_master_refresh x", ANNOUNCE, "[1s, 5s] Some(60s)", &["value"]),
-    ("vrrp_garp_interval", "vrrp_garp_interval 0", PRIORITY, "100", &["not-applied"]),
-    ("vrrp_gna_interval", "vrrp_gna_interval 0", PRIORITY, "100", &["not-applied"]),
+    ("vrrp_garp_interval", "vrrp_garp_interval 0", PRIORITY, "100", &["minor"]),
+    ("vrrp_gna_interval", "vrrp_gna_interval 0", PRIORITY, "100", &["minor"]),
     ("vrrp_skip_check_adv_addr", "vrrp_skip_check_adv_addr", PRIORITY, "100", &[]),
     ("vrrp_skip_check_adv_addr", "vrrp_skip_check_advert_addr", PRIORITY, "100", &["unknown-keyword"]),
-    ("vrrp_strict", "vrrp_strict", PRIORITY, "100", &["contradiction"]),
+    ("vrrp_strict", "vrrp_strict", PRIORITY, "100", &["note"]),
     ("vrrp_strict", "vrrp_strict off", PRIORITY, "100", &[]),
-    ("vrrp_strict", "vrrp_strict 1", PRIORITY, "100", &["value", "contradiction"]),
+    ("vrrp_strict", "vrrp_strict 1", PRIORITY, "100", &["value", "note"]),
     ("vrrp_mcast_group4", "vrrp_mcast_group4 224.0.0.77", PEERS, "224.0.0.77", &[]),
     ("vrrp_mcast_group4", "vrrp_mcast_group4 10.0.0.77", PEERS, "224.0.0.18", &["value"]),
     ("dynamic_interfaces", "dynamic_interfaces allow_if_changes", PRIORITY, "100", &[]),
@@ -321,7 +320,7 @@ const VIP_ROWS: &[Row] = &[
             ])
         },
         "[true, true, true, true, true, true]",
-        &["not-applied"],
+        &["minor"],
     ),
 ];
 
@@ -441,75 +440,6 @@ fn an_address_stays_with_its_first_instance() {
 }
 
 #[test]
-fn scripts_are_kept_whole_and_said_not_to_run() {
-    let text = "global_defs {\n script_user root\n enable_script_security\n}\n\
-        vrrp_script chk {\n script \"/usr/bin/killall -0 'a b'\" web www\n interval 0.5\n timeout 3\n weight -20 reverse\n \
-        rise 2\n fall 3\n init_fail\n}\nvrrp_script late_user {\n script /bin/true\n user nobody\n}\n\
-        vrrp_instance V {\n interface e\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.1/24\n }\n\
-        track_script {\n chk weight 5\n late_user\n missing\n}\nnotify_master \"/bin/m x\" root\nnotify_fault /bin/f\n\
-        notify_backup /bin/b\nnotify /bin/n\n}\n";
-    let loaded = load(text);
-    let document = document(&loaded);
-    let script = &document.scripts[0];
-    assert_eq!(script.command.words, ["/usr/bin/killall", "-0", "a b"]);
-    assert_eq!(
-        script.command.user.as_ref().map(|user| (user.name.as_str(), user.group.as_deref())),
-        Some(("web", Some("www")))
-    );
-    assert_eq!((script.interval.as_millis(), script.timeout.map(|t| t.as_secs())), (500, Some(3)));
-    assert_eq!((script.weight.value, script.weight.is_reversed, script.rise, script.fall), (-20, true, 2, 3));
-    assert!(script.fails_first && document.has_script_security);
-    assert_eq!(document.scripts[1].command.user.as_ref().map(|user| user.name.as_str()), Some("nobody"));
-    let parts = &document.instances[0];
-    let tracks: Vec<_> = parts.tracks.iter().map(|t| (t.kind, t.name.as_str(), t.weight.map(|w| w.value))).collect();
-    assert_eq!(tracks, [(TrackKind::Script, "chk", Some(5)), (TrackKind::Script, "late_user", None)]);
-    let events: Vec<_> = parts.hooks.iter().map(|hook| hook.event).collect();
-    assert_eq!(events, [HookEvent::Master, HookEvent::Fault, HookEvent::Backup, HookEvent::Any]);
-    assert_eq!(parts.hooks[0].command.words, ["/bin/m", "x"]);
-    let kinds = kinds(&loaded.warnings);
-    assert_eq!(kinds.iter().filter(|kind| **kind == "not-run").count(), 6, "{:?}", loaded.warnings);
-    assert!(kinds.contains(&"undefined") && kinds.contains(&"contradiction"));
-    assert!(
-        loaded.warnings[0].to_string().contains("vrrp_script chk: not run by this version"),
-        "{}",
-        loaded.warnings[0]
-    );
-}
-
-#[test]
-fn script_keywords_that_are_wrong_fall_back() {
-    for (line, kind) in [
-        ("script", ""),
-        ("interval 0", ""),
-        ("interval .2", "value"),
-        ("interval soon", "value"),
-        ("timeout 1x", "value"),
-        ("timeout never", "value"),
-        ("weight 300", "value"),
-        ("weight heavy", "value"),
-        ("weight 2 backwards", "value"),
-        ("rise 0", "value"),
-        ("fall 0", "value"),
-        ("user a b c", "extra-words"),
-        ("rise 1 2", "extra-words"),
-        ("script \"a | b\"", "shell-syntax"),
-        ("intervall 2", "unknown-keyword"),
-    ] {
-        let text = format!("vrrp_script chk {{\n script /bin/true\n {line}\n}}\n{}", INSTANCE.replace("LINE", ""));
-        if line == "script" {
-            assert!(refused(&text).contains("`script` needs a word"));
-            continue;
-        }
-        let loaded = load(&text);
-        let mut found = kinds(&loaded.warnings);
-        found.retain(|kind| !matches!(*kind, "not-run" | "unused"));
-        assert_eq!(found.join(" "), kind, "{line}");
-        let script = &document(&loaded).scripts[0];
-        assert_eq!((script.interval.as_secs(), script.rise, script.fall), (1, 1, 1), "{line}");
-    }
-}
-
-#[test]
 fn order_matters_as_in_keepalived() {
     let instance = "vrrp_instance V {\n interface e\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.1/24\n }\n \
                     track_script {\n chk\n }\n}\n";
@@ -520,38 +450,13 @@ fn order_matters_as_in_keepalived() {
         text[0].starts_with("f.conf:8:2: warning: vrrp_script chk is defined only behind this, at line 11"),
         "{text:?}"
     );
-    assert!(document(&loaded).instances[0].tracks.is_empty());
+    assert!(routers(&loaded.config)[0].tracks.is_empty());
     let globals = "global_defs {\n vrrp_garp_master_delay 9\n vrrp_version 3\n}\n";
     let loaded = load(&format!("{}{globals}", instance.replace("chk", "")));
     let router = &routers(&loaded.config)[0];
     assert_eq!((router.version.number(), router.announce.repeats.len()), (3, 2));
     assert_eq!(router.announce.repeats[1].as_secs(), 5);
     assert_eq!(kinds(&loaded.warnings), ["too-late"]);
-}
-
-#[test]
-fn groups_and_their_members() {
-    let instance = |name: &str, id: u8| {
-        format!(
-            "vrrp_instance {name} {{\ninterface e\nvirtual_router_id {id}\nvirtual_ipaddress {{\n10.0.0.{id}/24\n}}\n\
-             track_script {{\nchk\n}}\n}}\n"
-        )
-    };
-    let script = "vrrp_script chk {\nscript /bin/true\nweight 2\n}\n";
-    let body = format!("{script}{}{}", instance("A", 1), instance("B", 2));
-    let loaded = load(&format!(
-        "{body}vrrp_sync_group G {{\ngroup {{\nA\nB\nC\n}}\nnotify_master /bin/m\ntrack_script {{\nchk weight 3\n}}\n}}\n"
-    ));
-    let group = &document(&loaded).groups[0];
-    assert_eq!((group.name.as_str(), group.members.join(" ")), ("G", "A B C".to_owned()));
-    assert_eq!((group.tracks.len(), group.hooks.len()), (1, 1));
-    let all = loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    for part in ["vrrp_sync_group G: not run", "instance C of this group is not defined", "removes weights of members"]
-    {
-        assert!(all.contains(part), "{part}\n{all}");
-    }
-    let lonely = load(&format!("{body}vrrp_sync_group G {{\ngroup {{\nA\n}}\n}}\n"));
-    assert!(lonely.warnings.iter().any(|warning| warning.text().contains("a group of one")));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod comments;
 mod corpus;
+mod health;
+mod hooks;
 mod hostile;
 mod include;
 mod keywords;

@@ -2,7 +2,7 @@
 
 use vrrpd::config::keepalived::{Document, convert};
 use vrrpd::config::{self, Config, Doubt, Finding, Format, Loaded, LocalHost, Problem, Remark};
-use vrrpd::engine::params::RouterParams;
+use vrrpd::engine::params::{NodeParams, RouterParams};
 
 /// Reads a keepalived.conf that must be usable.
 #[track_caller]
@@ -22,11 +22,15 @@ pub fn refused(text: &str) -> String {
     }
 }
 
+/// Returns what this host runs.
+pub fn node(config: &Config) -> NodeParams {
+    let host = LocalHost { addresses: &[], host_name: "lb1" };
+    config.for_this_host(&host).expect("no node list, so no question")
+}
+
 /// Returns the instances as this host runs them.
 pub fn routers(config: &Config) -> Vec<RouterParams> {
-    let host = LocalHost { addresses: &[], host_name: "lb1" };
-    let params = config.for_this_host(&host).expect("no node list, so no question");
-    params.routers.iter().map(|router| RouterParams::clone(router)).collect()
+    node(config).routers.iter().map(|router| RouterParams::clone(router)).collect()
 }
 
 /// Returns the kinds of the warnings.
@@ -37,8 +41,8 @@ pub fn kinds(problems: &[Problem]) -> Vec<&'static str> {
 /// Returns the remark of a warning.
 pub fn remark(problem: &Problem) -> Option<&Remark> {
     match &problem.finding {
-        Finding::Warning(Doubt::Keepalived(remark)) => Some(remark),
-        Finding::Warning(_) | Finding::Error(_) => None,
+        Finding::Warning(Doubt::Keepalived(remark)) | Finding::Note(Doubt::Keepalived(remark)) => Some(remark),
+        Finding::Warning(_) | Finding::Note(_) | Finding::Error(_) => None,
     }
 }
 
@@ -47,7 +51,11 @@ pub fn remark(problem: &Problem) -> Option<&Remark> {
 pub fn assert_converts(name: &str, loaded: &Loaded) -> String {
     let toml = convert(&loaded.config, document(loaded));
     match config::load_from("converted", toml.as_bytes(), Format::Toml) {
-        Ok(again) => assert_eq!(again.config, loaded.config, "{name}\n{toml}"),
+        Ok(again) => {
+            assert_eq!(again.config, loaded.config, "{name}\n{toml}");
+            // What this host runs of it, the same once more.
+            assert_eq!(node(&again.config), node(&loaded.config), "{name}\n{toml}");
+        }
         Err(problems) => panic!("{name}: {problems}\n{toml}"),
     }
     toml

@@ -3,10 +3,12 @@
 //! Writes every parameter whose default differs between the two languages. What TOML has no key for was told when the
 //! file was read. One stop before: a loaded configuration; one stop after: `vrrpd convert`.
 
+mod health;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::document::{Document, InstanceParts};
+use super::document::{Block, Document, InstanceParts, Table};
 use super::expand::Comment;
 use crate::config::Config;
 use crate::config::resolve::group_of;
@@ -19,10 +21,14 @@ use crate::wire::field::Family;
 pub fn convert(config: &Config, document: &Document) -> String {
     let mut comments = document.comments.as_slice();
     let mut text = String::new();
-    let first_line = document.instances.first().map_or(u32::MAX, |parts| parts.spot.line);
+    let spots = document.instances.iter().map(|parts| parts.spot).chain(document.blocks.iter().map(|block| block.spot));
+    let first_line = spots.filter(|spot| spot.file == 0).map(|spot| spot.line).min().unwrap_or(u32::MAX);
     comment_lines(before(&mut comments, first_line), &mut text);
-    if let Some(node) = &config.daemon.node {
-        let _ = write!(text, "{}[daemon]\nnode = {}\n", gap(&text), quoted(node));
+    daemon(config, &mut text);
+    for check in &config.checks {
+        text.push_str(gap(&text));
+        comment_lines(of_block(&mut comments, document, Table::Check, &check.name), &mut text);
+        health::check(check, &mut text);
     }
     fixed(&config.fixed, &mut text);
     for (instance, parts) in config.instances.iter().zip(&document.instances) {
@@ -34,11 +40,31 @@ pub fn convert(config: &Config, document: &Document) -> String {
         let inside = if is_main { before(&mut comments, parts.last_line.saturating_add(1)) } else { &[] };
         instance_table(&instance.params, parts, inside, &mut text);
     }
+    for group in &config.groups {
+        text.push_str(gap(&text));
+        comment_lines(of_block(&mut comments, document, Table::Group, &group.name), &mut text);
+        health::group(group, &mut text);
+    }
     if !comments.is_empty() {
         text.push_str(gap(&text));
         comment_lines(comments, &mut text);
     }
     text
+}
+
+fn daemon(config: &Config, text: &mut String) {
+    let node = config.daemon.node.as_ref().map(|node| format!("node = {}", quoted(node)));
+    let keys: Vec<String> = node.into_iter().chain(health::node_hooks(&config.hooks)).collect();
+    if !keys.is_empty() {
+        let _ = writeln!(text, "{}[daemon]\n{}", gap(text), keys.join("\n"));
+    }
+}
+
+/// Takes the comments up to the end of the block of a check or a group.
+fn of_block<'c>(comments: &mut &'c [Comment], document: &Document, table: Table, name: &str) -> &'c [Comment] {
+    let is_it = |block: &&Block| block.table == table && block.name == name && block.spot.file == 0;
+    let line = document.blocks.iter().find(is_it).map_or(0, |block| block.last_line.saturating_add(1));
+    before(comments, line)
 }
 
 /// Takes the comments in front of a line.
@@ -158,6 +184,10 @@ fn keys(params: &RouterParams) -> Vec<Key> {
     if !params.rules.is_empty() {
         push(&["virtual_rules"], list("virtual_rules", params.rules.iter().map(entry).collect()));
     }
+    if let Some(Key { keywords, text }) = health::tracks(&params.tracks) {
+        push(keywords, text);
+    }
+    health::hooks(&params.hooks, &mut push);
     keys
 }
 

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::include;
 use super::lexer::{self, LineFault};
-use super::remark::{Refusal, Remark, excerpt};
+use super::refusal::Refusal;
+use super::remark::{Remark, excerpt};
 use super::report::{Report, Spot};
 use super::sequence::{self, Repeat};
 

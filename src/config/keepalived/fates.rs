@@ -16,6 +16,8 @@ pub(super) enum Fate {
     Skipped(&'static str),
     /// It has no effect; this is what that means.
     Left(&'static str),
+    /// It has no effect, and nothing depends on it.
+    Minor(&'static str),
 }
 
 /// Reports what becomes of a node; a switch that is off changes nothing.
@@ -28,6 +30,7 @@ pub(super) fn tell(node: &Node, table: &[(&'static [&'static str], Fate)], repor
         Some(Fate::Holds) => {}
         Some(Fate::Skipped(reason)) => report.remark(node.spot, Remark::Skipped { keyword, reason }),
         Some(Fate::Left(effect)) => report.remark(node.spot, Remark::NotApplied { keyword, effect }),
+        Some(Fate::Minor(effect)) => report.remark(node.spot, Remark::Minor { keyword, effect }),
         None => report.remark(node.spot, Remark::NotApplied { keyword, effect: "this version does not know it" }),
     }
 }
@@ -35,14 +38,14 @@ pub(super) fn tell(node: &Node, table: &[(&'static [&'static str], Fate)], repor
 const MAIL: Fate =
     Fate::Skipped("there are no e-mails; let a monitoring system read the journal or `vrrpd status --json`");
 const LVS: Fate = Fate::Skipped("it concerns LVS and not VRRP; leave that to the program that does it");
-const SCHEDULING: Fate = Fate::Left("scheduling, memory and limits are set in the systemd unit");
-const BUFFERS: Fate = Fate::Left("the daemon sizes its buffers itself and resynchronises when one overflows");
-const NAMES: Fate = Fate::Left("process names and places of files are the daemon's own; look into `vrrpd status`");
+const SCHEDULING: Fate = Fate::Minor("scheduling, memory and limits are set in the systemd unit");
+const BUFFERS: Fate = Fate::Minor("the daemon sizes its buffers itself and resynchronises when one overflows");
+const NAMES: Fate = Fate::Minor("process names and places of files are the daemon's own; look into `vrrpd status`");
 const SNMP: Fate = Fate::Left("there is no SNMP and no DBus; `vrrpd status --json` answers instead");
-const FIREWALL: Fate = Fate::Left("no firewall rules are made; nothing here needs any");
+const FIREWALL: Fate = Fate::Minor("no firewall rules are made; nothing here needs any");
 const GARP_PACE: Fate =
-    Fate::Left("announcements are paced by the daemon itself, fast enough for thousands of addresses");
-const LOWER: Fate = Fate::Left(
+    Fate::Minor("announcements are paced by the daemon itself, fast enough for thousands of addresses");
+const LOWER: Fate = Fate::Minor(
     "after a rival was heard the addresses are announced again at the daemon's own pace, once a second at most",
 );
 const MACVLAN: Fate = Fate::Left(
@@ -56,7 +59,7 @@ pub(super) const ROOT: &[(&[&str], Fate)] = &[
     (&["virtual_server", "virtual_server_group", "SSL", "net_namespace_ipvs", "namespace_with_ipsets"], LVS),
     (&["track_group"], Fate::Left("static entries are put back, and their loss takes no instance to FAULT")),
     (&["garp_group"], GARP_PACE),
-    (&["linkbeat_interfaces", "linkbeat_use_polling"], Fate::Left("the link state comes from the kernel's notices")),
+    (&["linkbeat_interfaces", "linkbeat_use_polling"], Fate::Minor("the link state comes from the kernel's notices")),
     (
         &["interface_up_down_delays"],
         Fate::Left("a link that goes down counts at once; after it comes up a node listens for a master-down interval"),
@@ -116,23 +119,25 @@ pub(super) const GLOBAL: &[(&[&str], Fate)] = &[
         LVS,
     ),
     (&["set_supplementary_groups", "use_symlink_paths"], Fate::Holds),
-    (&["startup_script_timeout", "shutdown_script_timeout", "fifo_write_vrrp_states_on_reload"], Fate::Holds),
-    (&["vrrp_notify_priority_changes"], Fate::Left("no line is written when a priority changes; the journal has it")),
-    (&["vrrp_garp_master_refresh_repeat", "vrrp_min_garp"], Fate::Left("each address is announced once a refresh")),
+    (
+        &["fifo_write_vrrp_states_on_reload"],
+        Fate::Left("a reload that leaves a state as it is writes no line; `vrrpd status` tells the state"),
+    ),
+    (&["vrrp_garp_master_refresh_repeat", "vrrp_min_garp"], Fate::Minor("each address is announced once a refresh")),
     (&["vrrp_garp_lower_prio_delay", "vrrp_garp_lower_prio_repeat"], LOWER),
     (&["vrrp_garp_interval", "vrrp_gna_interval"], GARP_PACE),
     (
         &["vrrp_garp_extra_if", "vrrp_vmac_garp_intvl"],
-        Fate::Left("every address is announced on the interface it is on"),
+        Fate::Minor("every address is announced on the interface it is on"),
     ),
     (
         &["vrrp_lower_prio_no_advert"],
-        Fate::Left("a master answers a lower priority advert at once, at most twice an interval"),
+        Fate::Minor("a master answers a lower priority advert at once, at most twice an interval"),
     ),
     (&["vrrp_higher_prio_send_advert"], Fate::Holds),
-    (&["vrrp_owner_ignore_adverts"], Fate::Left("an owner judges what it hears, as RFC 9568 says since erratum 8298")),
+    (&["vrrp_owner_ignore_adverts"], Fate::Minor("an owner judges what it hears, as RFC 9568 says since erratum 8298")),
     (&["vrrp_check_unicast_src", "vrrp_skip_check_adv_addr", "dynamic_interfaces", "reload_check_config"], Fate::Holds),
-    (&["log_unknown_vrids"], Fate::Left("adverts for other virtual routers are counted and not logged")),
+    (&["log_unknown_vrids"], Fate::Minor("adverts for other virtual routers are counted and not logged")),
     (
         &["vrrp_startup_delay", "vrrp_delay_after_boot"],
         Fate::Left(
@@ -222,19 +227,18 @@ pub(super) const INSTANCE: &[(&[&str], Fate)] = &[
     ),
     (&["use_vmac", "use_vmac_addr", "vmac_xmit_base", "use_ipvlan"], MACVLAN),
     (&["vrf"], Fate::Left("name the interface itself with `interface`")),
-    (&["notify_priority_changes"], Fate::Left("no line is written when a priority changes; the journal has it")),
-    (&["garp_master_refresh_repeat"], Fate::Left("each address is announced once a refresh")),
+    (&["garp_master_refresh_repeat"], Fate::Minor("each address is announced once a refresh")),
     (&["garp_lower_prio_delay", "garp_lower_prio_repeat"], LOWER),
-    (&["garp_extra_if", "vmac_garp_intvl"], Fate::Left("every address is announced on the interface it is on")),
+    (&["garp_extra_if", "vmac_garp_intvl"], Fate::Minor("every address is announced on the interface it is on")),
     (
         &["lower_prio_no_advert"],
-        Fate::Left("a master answers a lower priority advert at once, at most twice an interval"),
+        Fate::Minor("a master answers a lower priority advert at once, at most twice an interval"),
     ),
-    (&["owner_ignore_adverts"], Fate::Left("an owner judges what it hears, as RFC 9568 says since erratum 8298")),
+    (&["owner_ignore_adverts"], Fate::Minor("an owner judges what it hears, as RFC 9568 says since erratum 8298")),
     (
         &["timer_expired_backup", "thread_timer_expired"],
-        Fate::Left("after a pause the daemon reads what it missed first, and a master that finds a rival steps back"),
+        Fate::Minor("after a pause the daemon reads what it missed first, and a master that finds a rival steps back"),
     ),
     (&["kernel_rx_buf_size"], BUFFERS),
-    (&["linkbeat_use_polling"], Fate::Left("the link state comes from the kernel's notices")),
+    (&["linkbeat_use_polling"], Fate::Minor("the link state comes from the kernel's notices")),
 ];

@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::document::TrackKind;
 use super::global::{Garp, Global, MOST_COPIES};
 use super::instance::Draft;
-use super::remark::{Refusal, Remark};
+use super::refusal::Refusal;
+use super::remark::Remark;
 use super::report::{At, Report, Spot};
-use super::track;
+use super::script;
 use super::value::is_interface;
 use super::vip::Entry;
 use crate::config::address::is_link_local;
 use crate::config::resolve::{ADVERTISED_MAX, group_of};
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, PeerParams, Preempt, RouterParams, Transport, Vip,
+    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Transport, Vip,
 };
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version};
@@ -39,9 +39,8 @@ pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Opt
     }
     if is_strict && !priority.is_owner() && !vips.is_empty() {
         let text = "strict mode makes Keepalived drop packets to the addresses, pings too; here the master answers";
-        report.remark(draft.spot, Remark::Contradiction { text });
+        report.remark(draft.spot, Remark::Note { text });
     }
-    trackers(draft, priority, report);
     let source = source(draft, family, &transport, report);
     let interface = interface?;
     let routes = draft.routes.iter().map(|route| route.clone().on(&interface)).collect();
@@ -66,7 +65,7 @@ pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Opt
         master_down_adverts: draft.down_adverts.unwrap_or(3),
         ignores_link: draft.ignores_link,
         tracks: Vec::new(),
-        hooks: Hooks::default(),
+        hooks: script::hooks(draft.calls.clone()),
     })
 }
 
@@ -128,7 +127,7 @@ fn interval(draft: &Draft, version: Version, report: &mut Report) -> AdverInterv
     } else if version == Version::V2 && interval != AdverInterval::DEFAULT {
         let text = "version 2 receivers drop adverts of another advert_int, which makes two masters; \
                     write the same on every node";
-        report.remark(*spot, Remark::Contradiction { text });
+        report.remark(*spot, Remark::Note { text });
     }
     interval
 }
@@ -242,7 +241,7 @@ fn transport(
         if !draft.checks_source && !global.checks_source {
             let text = "only the listed peers are believed, unlike in Keepalived without check_unicast_src; \
                         list every node that takes part";
-            report.remark(list.spot, Remark::Contradiction { text });
+            report.remark(list.spot, Remark::Note { text });
         }
         return Some(Transport::Unicast { peers });
     }
@@ -353,23 +352,4 @@ fn announce(garp: &Garp) -> AnnounceSchedule {
         repeats.extend((0..copies).map(|copy| start + gap(copy)));
     }
     AnnounceSchedule { repeats, refresh }
-}
-
-fn trackers(draft: &Draft, priority: Priority, report: &mut Report) {
-    for (track, spot) in &draft.tracks {
-        let is_weighted = track.weight.is_some_and(|weight| weight.value != 0);
-        if is_weighted && priority.is_owner() {
-            let text = "priority 255 is never moved by weights, so Keepalived removes this one; write a lower priority";
-            report.remark(*spot, Remark::Contradiction { text });
-        }
-        let is_own = draft.interface.as_ref().is_some_and(|interface| interface.value == track.name);
-        match track.kind {
-            TrackKind::Interface if is_own => {
-                let text = "the instance's own interface is watched anyway; take it out of track_interface";
-                report.remark(*spot, Remark::Contradiction { text });
-            }
-            TrackKind::Interface => track::interface_not_run(track, *spot, report),
-            TrackKind::Script | TrackKind::File | TrackKind::Process | TrackKind::Bfd => {}
-        }
-    }
 }

@@ -6,11 +6,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::document::{Document, Fifo, Hook, HookEvent};
 use super::fates;
+use super::hooks::NodeScripts;
 use super::remark::Remark;
 use super::report::{Report, Spot};
-use super::script;
 use super::tree::Node;
 use super::value::{self, no_more_words, number, seconds, switch, unfit};
 use crate::wire::field::Version;
@@ -32,6 +31,8 @@ pub(super) struct Global {
     pub checks_source: bool,
     /// What instances copy.
     pub inherited: Inherited,
+    /// Programs and pipes.
+    pub scripts: NodeScripts,
 }
 
 /// What an instance copies when it begins.
@@ -88,14 +89,16 @@ impl Garp {
 pub(super) const MOST_COPIES: u32 = 5;
 
 /// Reads a block; blocks add up.
-pub(super) fn read(block: &Node, global: &mut Global, document: &mut Document, instances: usize, report: &mut Report) {
+pub(super) fn read(block: &Node, global: &mut Global, instances: usize, report: &mut Report) {
     no_more_words(block, 0, report);
     for node in &block.body {
         if instances > 0 && COPIED.contains(&node.keyword.as_str()) {
             report.remark(node.spot, Remark::TooLate { keyword: node.keyword.clone() });
         }
-        if global.inherited.garp.read(node, report) || keyword(node, global, report) || scripts(node, document, report)
-        {
+        let is_read = global.inherited.garp.read(node, report)
+            || keyword(node, global, report)
+            || global.scripts.read(node, report);
+        if is_read {
             continue;
         }
         fates::tell(node, fates::GLOBAL, report);
@@ -142,31 +145,6 @@ fn flag(node: &Node, global: &mut Global, report: &mut Report) -> bool {
         _ => return false,
     }
     true
-}
-
-fn scripts(node: &Node, document: &mut Document, report: &mut Report) -> bool {
-    match node.keyword.as_str() {
-        "script_user" => document.script_user = script::user(&node.words, report),
-        "enable_script_security" => document.has_script_security = true,
-        "notify_fifo" | "vrrp_notify_fifo" => {
-            let Some(path) = node.word(0) else { return true };
-            not_run(node, "nobody is told of transitions through it; read the journal instead", report);
-            let user = script::user(node.words.get(1..).unwrap_or_default(), report);
-            document.fifos.push(Fifo { path: path.value.clone(), user });
-        }
-        "startup_script" | "shutdown_script" | "notify_fifo_script" | "vrrp_notify_fifo_script" => {
-            not_run(node, "write ExecStartPre= or ExecStopPost= in the unit instead", report);
-            let event = if node.keyword == "shutdown_script" { HookEvent::DaemonEnd } else { HookEvent::DaemonStart };
-            let command = script::command(node, report).filter(|_| !node.keyword.contains("fifo"));
-            document.hooks.extend(command.map(|command| Hook { event, command }));
-        }
-        _ => return false,
-    }
-    true
-}
-
-fn not_run(node: &Node, effect: &'static str, report: &mut Report) {
-    report.remark(node.spot, Remark::NotRun { what: format!("`{}`", node.keyword), effect });
 }
 
 /// Reads 2 or 3.

@@ -1,37 +1,71 @@
 //! `vrrp_sync_group`: instances that move together.
 //!
-//! Kept as typed values and not run; said so. One stop before: the tree; one stop after: `document`.
+//! One stop before: the tree; one stop after: `health`, which gives what the group watches to its members.
 
 use std::collections::BTreeMap;
 
-use super::document::SyncGroup;
+use super::document::{Block, Table};
 use super::fates;
+use super::hooks::NodeScripts;
 use super::remark::{Remark, excerpt};
 use super::report::{Report, Spot};
 use super::script;
-use super::track::{self, Defined};
+use super::track::{self, Defined, TrackKind, Tracked};
 use super::tree::Node;
 use super::value::no_more_words;
-use crate::config::keepalived::document::{Track, TrackKind};
+use crate::engine::params::Hook;
 
-/// Reads a block; its track blocks name what was defined before.
+/// A `vrrp_sync_group` as it is written.
+#[derive(Debug)]
+pub(super) struct SyncGroup {
+    /// Its name in the parameters.
+    pub name: String,
+    /// Its name as it is written.
+    pub written: String,
+    /// Instances that move together, as they are written.
+    pub members: Vec<String>,
+    /// What is watched on behalf of all members.
+    pub tracks: Vec<Tracked>,
+    /// What is called when its state changes.
+    pub calls: Vec<Hook>,
+    /// Weights of its members' own trackers count.
+    pub keeps_weights: bool,
+    /// Where it begins.
+    pub spot: Spot,
+    /// Line of its `}`.
+    pub last_line: u32,
+}
+
+impl SyncGroup {
+    /// Returns where its block is.
+    pub fn block(&self) -> Block {
+        Block { table: Table::Group, name: self.name.clone(), spot: self.spot, last_line: self.last_line }
+    }
+}
+
+/// Reads a block; its track blocks name what was defined before. `name`: in the parameters.
 pub(super) fn read(
     block: &Node,
+    name: String,
     defined: &mut [Defined],
     ahead: &[(TrackKind, String, Spot)],
+    scripts: &mut NodeScripts,
     report: &mut Report,
 ) -> Option<SyncGroup> {
-    let name = block.word(0)?.value.clone();
     no_more_words(block, 1, report);
-    let mut group =
-        SyncGroup { name, members: Vec::new(), tracks: Vec::new(), hooks: Vec::new(), keeps_weights: false };
+    let mut group = SyncGroup {
+        name,
+        written: block.word(0)?.value.clone(),
+        members: Vec::new(),
+        tracks: Vec::new(),
+        calls: Vec::new(),
+        keeps_weights: false,
+        spot: block.spot,
+        last_line: block.last_line,
+    };
     for node in &block.body {
         if let Some(kind) = track::kind(&node.keyword) {
-            let tracks: Vec<(Track, Spot)> = track::block(node, kind, defined, ahead, report);
-            for (track, spot) in tracks.iter().filter(|(track, _)| track.kind == TrackKind::Interface) {
-                track::interface_not_run(track, *spot, report);
-            }
-            group.tracks.extend(tracks.into_iter().map(|(track, _)| track));
+            track::block(node, kind, defined, ahead, &mut group.tracks, report);
             continue;
         }
         match node.keyword.as_str() {
@@ -41,49 +75,45 @@ pub(super) fn read(
                 }
             }
             "sync_group_tracking_weight" | "global_tracking" => group.keeps_weights = true,
-            _ => match script::hook(node, &format!("group {}", group.name), report) {
-                Some(hook) => group.hooks.push(hook),
-                None if node.keyword.starts_with("notify_") && node.keyword != "notify_priority_changes" => {}
-                None => fates::tell(node, fates::INSTANCE, report),
-            },
+            "notify_priority_changes" => scripts.priority_changes(node, report),
+            _ if script::hook(node, &mut group.calls, report) => {}
+            _ => fates::tell(node, fates::INSTANCE, report),
         }
     }
     Some(group)
 }
 
-/// Checks the members of all groups; `instances`: their names with the places of weighted trackers.
-pub(super) fn check(groups: &[(SyncGroup, Spot)], instances: &BTreeMap<&str, Option<Spot>>, report: &mut Report) {
-    let mut member_of: BTreeMap<&str, u32> = BTreeMap::new();
-    for (group, spot) in groups {
-        let what = format!("vrrp_sync_group {}", excerpt(&group.name));
-        let mut count = 0;
-        for member in &group.members {
+/// Takes out members that are no instances or in a group already, and groups without any.
+pub(super) fn settle(groups: &mut Vec<SyncGroup>, instances: &[String], report: &mut Report) {
+    let mut member_of: BTreeMap<String, u32> = BTreeMap::new();
+    groups.retain_mut(|group| {
+        let line = group.spot.line;
+        group.members.retain(|member| {
             let what = format!("instance {}", excerpt(member));
-            let Some(weighted) = instances.get(member.as_str()) else {
-                report.remark(*spot, Remark::Undefined { what: format!("{what} of this group"), defined_at: None });
-                continue;
-            };
-            if let Some(line) = member_of.insert(member, spot.line) {
-                report.remark(*spot, Remark::Twice { what: format!("{what} in a group"), line });
-                continue;
+            if !instances.contains(member) {
+                let what = format!("{what} of this group");
+                report.remark(group.spot, Remark::Undefined { what, defined_at: None });
+                return false;
             }
-            count += 1;
-            if let (false, Some(weighted)) = (group.keeps_weights, weighted) {
-                let text = "Keepalived removes weights of members of a sync group; write the tracker into the group, \
-                            or sync_group_tracking_weight";
-                report.remark(*weighted, Remark::Contradiction { text });
+            if let Some(line) = member_of.get(member) {
+                report.remark(group.spot, Remark::Twice { what: format!("{what} in a group"), line: *line });
+                return false;
             }
-        }
-        match count {
-            0 => report.remark(*spot, Remark::Undefined { what: format!("any member of {what}"), defined_at: None }),
+            member_of.insert(member.clone(), line);
+            true
+        });
+        match group.members.len() {
+            0 => {
+                let what = format!("any member of vrrp_sync_group {}", excerpt(&group.written));
+                report.remark(group.spot, Remark::Undefined { what, defined_at: None });
+            }
             1 => {
-                let text = "a group of one instance does nothing";
-                report.remark(*spot, Remark::Contradiction { text });
+                let text = "a group of one instance moves nothing together, yet the weights of that instance do not \
+                            count, as in Keepalived; name the others or take the group out";
+                report.remark(group.spot, Remark::Contradiction { text });
             }
-            _ => {
-                let effect = "each of its instances moves on its own, so their addresses may be on different nodes";
-                report.remark(*spot, Remark::NotRun { what, effect });
-            }
+            _ => {}
         }
-    }
+        !group.members.is_empty()
+    });
 }

@@ -10,7 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::expand::Expander;
-use super::remark::{Refusal, Remark, excerpt};
+use super::refusal::Refusal;
+use super::remark::{Remark, excerpt};
 use super::report::Spot;
 use crate::config::source::SIZE_LIMIT;
 

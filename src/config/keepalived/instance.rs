@@ -6,17 +6,19 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::document::{InstanceParts, Password, Track};
+use super::document::{InstanceParts, Password};
 use super::fates;
 use super::global::{Garp, Inherited, down_adverts, version};
-use super::remark::{Refusal, Remark, excerpt};
+use super::refusal::Refusal;
+use super::remark::{Remark, excerpt};
 use super::report::{At, Report, Spot};
 use super::route;
 use super::script;
+use super::track::Tracked;
 use super::tree::Node;
 use super::value::{self, is_interface, no_more_words, number, seconds, switch, unfit, value_spot};
 use super::vip::{self, Entry};
-use crate::engine::params::ChecksumPolicy;
+use crate::engine::params::{ChecksumPolicy, Hook};
 use crate::engine::route::{Route, Rule};
 use crate::wire::field::{Family, Priority, Version, Vrid};
 
@@ -77,8 +79,10 @@ pub(super) struct Draft {
     pub down_adverts: Option<u8>,
     /// `dont_track_primary`.
     pub ignores_link: bool,
-    /// What it watches, with the places.
-    pub tracks: Vec<(Track, Spot)>,
+    /// What it watches.
+    pub tracks: Vec<Tracked>,
+    /// What is called when its state changes.
+    pub calls: Vec<Hook>,
     /// The rest.
     pub parts: InstanceParts,
 }
@@ -113,14 +117,8 @@ impl Draft {
             || self.transport(node, report)
             || self.lists(node, report)
             || self.switches(node, report);
-        if is_known {
-            return;
-        }
-        match script::hook(node, &format!("instance {}", self.name), report) {
-            Some(hook) => self.parts.hooks.push(hook),
-            // A hook without a command was told of.
-            None if node.keyword.starts_with("notify") && node.keyword != "notify_priority_changes" => {}
-            None => fates::tell(node, fates::INSTANCE, report),
+        if !is_known && !script::hook(node, &mut self.calls, report) {
+            fates::tell(node, fates::INSTANCE, report);
         }
     }
 

@@ -1,11 +1,11 @@
 //! An unchanged keepalived.conf to the same parameters that TOML gives.
 //!
 //! ```text
-//! lexer -> expand (include, sequence) -> tree (grammar) -> global, instance, track, group -> finish -> Config
+//! lexer -> expand (include, sequence) -> tree (grammar) -> global, instance, track, group -> finish, health -> Config
 //! ```
 //! Nothing outside this room knows that grammar. What Keepalived ignores is ignored too, and said; what it runs is run,
-//! or named with the effect of leaving it out. [`Document`] keeps what a [`Config`] has no room for; [`convert`] writes
-//! the whole as TOML.
+//! or named with the effect of leaving it out. [`convert`] writes the whole as TOML, with the comments that [`Document`]
+//! keeps.
 
 mod convert;
 mod document;
@@ -15,10 +15,13 @@ mod finish;
 mod global;
 mod grammar;
 mod group;
+mod health;
+mod hooks;
 mod include;
 mod instance;
 mod lexer;
 mod pair;
+mod refusal;
 mod remark;
 mod report;
 mod route;
@@ -32,28 +35,28 @@ mod vip;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use convert::convert;
-pub use document::{
-    BfdSession, Command, Document, Fifo, Hook, HookEvent, InstanceParts, Script, SyncGroup, Track, TrackFile,
-    TrackKind, TrackProcess, User,
-};
+pub use document::Document;
 pub use expand::Comment;
 pub use pair::weak_weights;
-pub use remark::{Refusal, Remark};
+pub use refusal::Refusal;
+pub use remark::Remark;
 pub use report::Spot;
-pub use value::Weight;
 
 use super::address::is_link_local;
 use super::cross::is_told_apart;
 use super::placement::{Config, DaemonSettings, Instance};
 use super::{Loaded, Problems};
-use crate::engine::params::{Fixed, RouterParams, Vip};
+use crate::engine::params::{CheckKind, Fixed, GroupParams, RouterParams, Vip};
 use expand::{Expander, Host};
 use global::{Global, START};
+use group::SyncGroup;
+use health::Checks;
 use instance::Draft;
-use report::Report;
-use track::Defined;
+use report::{At, Report};
+use track::{Defined, TrackKind};
 use tree::Node;
 
 /// Reads a keepalived.conf; `directory` is where names of included files begin.
@@ -98,7 +101,7 @@ struct Reader {
     global: Global,
     fixed: Fixed,
     drafts: Vec<Draft>,
-    groups: Vec<(SyncGroup, Spot)>,
+    groups: Vec<SyncGroup>,
     defined: Vec<Defined>,
     /// All definitions of the file, to tell those that come too late.
     ahead: Vec<(TrackKind, String, Spot)>,
@@ -107,7 +110,7 @@ struct Reader {
 impl Reader {
     fn new(nodes: &[Node]) -> Self {
         let ahead = nodes.iter().filter_map(|node| {
-            let kind = definition_kind(&node.keyword)?;
+            let kind = track::defined_kind(&node.keyword)?;
             Some((kind, node.word(0)?.value.clone(), node.spot))
         });
         Self {
@@ -122,21 +125,13 @@ impl Reader {
     }
 
     fn block(&mut self, node: &Node, report: &mut Report) {
-        if let Some(kind) = definition_kind(&node.keyword) {
+        if let Some(kind) = track::defined_kind(&node.keyword) {
             return self.definition(kind, node, report);
         }
-        let document = &mut self.document;
         match node.keyword.as_str() {
-            "global_defs" => global::read(node, &mut self.global, document, self.drafts.len(), report),
+            "global_defs" => global::read(node, &mut self.global, self.drafts.len(), report),
             "vrrp_instance" => self.instance(node, report),
-            "vrrp_sync_group" => {
-                if let Some(group) = group::read(node, &mut self.defined, &self.ahead, report) {
-                    match self.groups.iter().find(|(other, _)| other.name == group.name) {
-                        Some((_, first)) => twice(node, first.line, report),
-                        None => self.groups.push((group, node.spot)),
-                    }
-                }
-            }
+            "vrrp_sync_group" => self.group(node, report),
             "static_ipaddress" => {
                 let default = self.global.interface.as_deref().filter(|name| value::is_interface(name));
                 for entry in &node.body {
@@ -162,15 +157,24 @@ impl Reader {
         if let Some(first) = self.defined.iter().find(|other| other.kind == kind && other.name == word.value) {
             return twice(node, first.spot.line, report);
         }
-        let document = &mut self.document;
-        let name = match kind {
-            TrackKind::Script => track::script(node, document, report),
-            TrackKind::File => track::file(node, document, report),
-            TrackKind::Process => track::process(node, document, report),
-            TrackKind::Bfd => track::bfd(node, document, report),
-            TrackKind::Interface => None,
+        let is_taken = |name: &str| {
+            let checks = self.defined.iter().filter_map(|other| other.check.as_ref());
+            checks.into_iter().any(|check| check.name == name)
         };
-        self.defined.extend(name.map(|name| Defined { kind, name, spot: node.spot, is_used: false }));
+        let name = value::unique_name(&word.value, is_taken);
+        tell_renamed(word, &name, report);
+        self.defined.extend(track::definition(kind, node, name, report));
+    }
+
+    fn group(&mut self, node: &Node, report: &mut Report) {
+        let Some(word) = node.word(0) else { return };
+        if let Some(first) = self.groups.iter().find(|group| group.written == word.value) {
+            return twice(node, first.spot.line, report);
+        }
+        let name = value::unique_name(&word.value, |name| self.groups.iter().any(|group| group.name == name));
+        tell_renamed(word, &name, report);
+        let scripts = &mut self.global.scripts;
+        self.groups.extend(group::read(node, name, &mut self.defined, &self.ahead, scripts, report));
     }
 
     fn instance(&mut self, node: &Node, report: &mut Report) {
@@ -179,15 +183,16 @@ impl Reader {
             return twice(node, first.spot.line, report);
         }
         value::no_more_words(node, 1, report);
-        let name = self.unique_name(&word.value, word.spot, report);
+        let name = self.unique_name(word, report);
         let mut draft = Draft::new(name, node.spot, self.global.inherited);
         draft.parts.name.clone_from(&word.value);
         draft.parts.last_line = node.last_line;
         draft.parts.keywords = node.body.iter().map(|node| (node.keyword.clone(), node.spot.line)).collect();
         for node in &node.body {
             match track::kind(&node.keyword) {
-                Some(kind) => {
-                    draft.tracks.extend(track::block(node, kind, &mut self.defined, &self.ahead, report));
+                Some(kind) => track::block(node, kind, &mut self.defined, &self.ahead, &mut draft.tracks, report),
+                None if node.keyword == "notify_priority_changes" => {
+                    self.global.scripts.priority_changes(node, report);
                 }
                 None => draft.read(node, report),
             }
@@ -196,25 +201,9 @@ impl Reader {
     }
 
     /// Makes a name that an instance can have here.
-    fn unique_name(&self, written: &str, spot: Spot, report: &mut Report) -> String {
-        let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
-        let mut name: String = written.chars().map(|c| if is_odd(c) { '_' } else { c }).collect();
-        while name.len() > 64 {
-            name.pop();
-        }
-        let is_taken = |name: &str| name.is_empty() || self.drafts.iter().any(|draft| draft.name == name);
-        let mut number = 2;
-        while is_taken(&name) {
-            let ending = format!("_{number}");
-            while name.len() + ending.len() > 64 {
-                name.pop();
-            }
-            name.push_str(&ending);
-            number += 1;
-        }
-        if name != written {
-            report.remark(spot, Remark::Renamed { found: remark::excerpt(written), name: name.clone() });
-        }
+    fn unique_name(&self, written: &At<String>, report: &mut Report) -> String {
+        let name = value::unique_name(&written.value, |name| self.drafts.iter().any(|draft| draft.name == name));
+        tell_renamed(written, &name, report);
         name
     }
 
@@ -223,20 +212,26 @@ impl Reader {
             report.refuse(START, Refusal::NoInstance);
         }
         for unused in self.defined.iter().filter(|defined| !defined.is_used) {
-            let what = format!("{} {}", track::definition(unused.kind), remark::excerpt(&unused.name));
+            let what = format!("{} {}", track::keyword(unused.kind), remark::excerpt(&unused.name));
             report.remark(unused.spot, Remark::Unused { what });
         }
-        self.check_groups(report);
+        let written: Vec<String> = self.drafts.iter().map(|draft| draft.parts.name.clone()).collect();
+        group::settle(&mut self.groups, &written, report);
+        let mut checks = Checks::new(&self.defined);
         let mut routers: Vec<(RouterParams, Spot)> = Vec::new();
+        // The names of the instances that are there, as they are written and as they are here.
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
         let mut owners: BTreeMap<(IpAddr, Option<String>), String> = BTreeMap::new();
         for mut draft in std::mem::take(&mut self.drafts) {
             let Some(mut params) = finish::finish(&draft, &self.global, report) else { continue };
             leave_to_others(&mut params, &mut owners, &draft, report);
             check_router(&routers, &params, &draft, report);
+            let group = self.groups.iter().find(|group| group.members.contains(&draft.parts.name));
+            params.tracks = checks.tracks(&draft, &params, group, report);
+            names.insert(draft.parts.name.clone(), params.name.clone());
             let mut parts = std::mem::take(&mut draft.parts);
             parts.name.clone_from(&params.name);
             parts.spot = draft.spot;
-            parts.tracks = draft.tracks.into_iter().map(|(track, _)| track).collect();
             parts.password = draft.password.map(|password| password.value);
             self.document.instances.push(parts);
             routers.push((params, draft.spot));
@@ -244,28 +239,41 @@ impl Reader {
         if routers.is_empty() && !report.has_errors() {
             report.refuse(START, Refusal::NoInstance);
         }
+        let checks = checks.finish();
+        let groups = groups(&self.groups, &names);
+        self.document.blocks = self.defined.iter().filter_map(Defined::block).collect();
+        self.document.blocks.extend(self.groups.iter().map(SyncGroup::block));
+        let mut hooks = self.global.scripts.finish(report);
+        let has_hooks = routers.iter().any(|(params, _)| !params.hooks.calls.is_empty());
+        let has_group_hooks = groups.iter().any(|group| !group.hooks.calls.is_empty());
+        let has_scripts = checks.iter().any(|check| matches!(check.kind, CheckKind::Exec(_)));
+        if !has_hooks && !has_group_hooks && !has_scripts {
+            hooks::forget_runner(&mut hooks);
+        }
         let daemon = DaemonSettings {
             node: self.global.node.take(),
             runtime_dir: PathBuf::from(super::DEFAULT_RUNTIME_DIR),
             control_group: None,
         };
-        let instances = routers.into_iter().map(|(params, _)| Instance { params, nodes: Vec::new() }).collect();
-        Some(Config { daemon, instances, fixed: std::mem::take(&mut self.fixed) })
+        Some(Config {
+            daemon,
+            instances: routers.into_iter().map(|(params, _)| Instance { params, nodes: Vec::new() }).collect(),
+            checks,
+            groups,
+            hooks: Arc::new(hooks),
+            fixed: std::mem::take(&mut self.fixed),
+        })
     }
+}
 
-    fn check_groups(&mut self, report: &mut Report) {
-        let weight = |kind: TrackKind, name: &str| {
-            let weights = self.document.scripts.iter().map(|script| (TrackKind::Script, &script.name, script.weight));
-            weights.filter(|(other, found, _)| *other == kind && *found == name).map(|(_, _, weight)| weight).next()
-        };
-        let is_weighted = |track: &Track| {
-            track.weight.or_else(|| weight(track.kind, &track.name)).is_some_and(|weight| weight.value != 0)
-        };
-        let weighted = |draft: &Draft| draft.tracks.iter().find(|(track, _)| is_weighted(track)).map(|(_, spot)| *spot);
-        let instances = self.drafts.iter().map(|draft| (draft.parts.name.as_str(), weighted(draft))).collect();
-        group::check(&self.groups, &instances, report);
-        self.document.groups = std::mem::take(&mut self.groups).into_iter().map(|(group, _)| group).collect();
-    }
+/// Returns the groups with the members that are there. `names`: of the instances, as written and as they are here.
+fn groups(groups: &[SyncGroup], names: &BTreeMap<String, String>) -> Vec<Arc<GroupParams>> {
+    let group = |group: &SyncGroup| {
+        let members: Vec<String> = group.members.iter().filter_map(|member| names.get(member).cloned()).collect();
+        let (name, hooks) = (group.name.clone(), script::hooks(group.calls.clone()));
+        (!members.is_empty()).then(|| Arc::new(GroupParams { name, members, hooks }))
+    };
+    groups.iter().filter_map(group).collect()
 }
 
 /// Takes out what belongs to an instance before it.
@@ -319,13 +327,11 @@ fn check_router(routers: &[(RouterParams, Spot)], params: &RouterParams, draft: 
     }
 }
 
-fn definition_kind(keyword: &str) -> Option<TrackKind> {
-    match keyword {
-        "vrrp_script" => Some(TrackKind::Script),
-        "track_file" | "vrrp_track_file" => Some(TrackKind::File),
-        "vrrp_track_process" => Some(TrackKind::Process),
-        "bfd_instance" => Some(TrackKind::Bfd),
-        _ => None,
+/// Says that a name could not be kept.
+fn tell_renamed(written: &At<String>, name: &str, report: &mut Report) {
+    if name != written.value {
+        let found = remark::excerpt(&written.value);
+        report.remark(written.spot, Remark::Renamed { found, name: name.to_owned() });
     }
 }
 

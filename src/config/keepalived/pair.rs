@@ -4,42 +4,40 @@
 //! files.
 
 use super::super::Loaded;
-use super::super::placement::Instance;
+use super::super::placement::{Config, Instance};
 use super::super::problem::{Finding, Problem};
 use super::super::sense::Doubt;
-use super::document::{Document, InstanceParts, Track, TrackKind};
+use super::document::InstanceParts;
 use super::remark::Remark;
-use super::value::Weight;
-use crate::engine::params::{RouterParams, Transport};
+use crate::engine::params::{CheckKind, Effect, FileSense, RouterParams, Transport};
 
 /// One file: its name as it was given, and what it holds.
 pub type File<'a> = (&'a str, &'a Loaded);
 
-/// An instance of one file with what is watched for it.
+/// An instance of one file.
 struct Seat<'a> {
     file: &'a str,
     params: &'a RouterParams,
     parts: &'a InstanceParts,
-    document: &'a Document,
+    config: &'a Config,
 }
 
 /// Returns a warning for each weight whose failure leaves its node above the other one.
 ///
 /// Looks at files in the language of Keepalived alone; compares instances that are each other's peers. A weight that
 /// moves the address only together with others is told too: its own failure does nothing. Weights of files are left
-/// out, since the number in the file decides, and so are those of members of a group, which do not count.
+/// out, since the number in the file decides.
 pub fn weak_weights(files: &[File<'_>]) -> Vec<Problem> {
     let seats: Vec<Seat<'_>> = files.iter().flat_map(|(name, loaded)| seats(name, loaded)).collect();
     let mut problems = Vec::new();
     for seat in &seats {
         for other in seats.iter().filter(|other| is_peer(seat, other)) {
             let (best, rival) = (seat.best(), other.best());
-            let is_weak = |weight: &Weight| {
-                // A reversed weight raises the priority when what is watched fails.
-                !weight.is_reversed && best > rival && best - i32::from(weight.value).abs() >= rival
-            };
-            let weak = seat.weights().filter(|(_, weight)| is_weak(weight));
-            problems.extend(weak.map(|(track, weight)| seat.problem(track, weight, other.file, best - rival)));
+            // A reversed weight raises the priority when what is watched fails.
+            let weak = seat.weights().filter(|(_, weight, is_reversed)| {
+                !is_reversed && best > rival && best - i32::from(*weight).abs() >= rival
+            });
+            problems.extend(weak.map(|(name, weight, _)| seat.problem(name, weight, other.file, best - rival)));
         }
     }
     problems
@@ -47,10 +45,10 @@ pub fn weak_weights(files: &[File<'_>]) -> Vec<Problem> {
 
 fn seats<'a>(file: &'a str, loaded: &'a Loaded) -> Vec<Seat<'a>> {
     let Some(document) = &loaded.document else { return Vec::new() };
+    let config = &loaded.config;
     let parts = |instance: &Instance| document.instances.iter().find(|parts| parts.name == instance.params.name);
-    let seat =
-        |instance: &'a Instance| Some(Seat { file, params: &instance.params, parts: parts(instance)?, document });
-    loaded.config.instances.iter().filter_map(seat).collect()
+    let seat = |instance: &'a Instance| Some(Seat { file, params: &instance.params, parts: parts(instance)?, config });
+    config.instances.iter().filter_map(seat).collect()
 }
 
 /// Says whether two instances of different files elect one Master between them.
@@ -70,37 +68,31 @@ impl Seat<'_> {
     /// Returns the priority when nothing has failed, before it is cut to 1 to 254.
     fn best(&self) -> i32 {
         // A positive weight counts while all is well: it is added, reversed it is taken away.
-        let counted = self.weights().map(|(_, weight)| {
-            let value = i32::from(weight.value.max(0));
-            if weight.is_reversed { -value } else { value }
+        let counted = self.weights().map(|(_, weight, is_reversed)| {
+            let value = i32::from(weight.max(0));
+            if is_reversed { -value } else { value }
         });
         i32::from(self.params.priority.get()) + counted.sum::<i32>()
     }
 
-    /// Returns what is watched with a weight that counts.
-    fn weights(&self) -> impl Iterator<Item = (&Track, Weight)> {
-        let is_grouped = self.document.groups.iter().any(|group| group.members.contains(&self.params.name));
-        let tracks = self.parts.tracks.iter().filter(move |_| !is_grouped && !self.params.is_owner());
-        tracks.filter_map(|track| Some((track, self.weight(track)?))).filter(|(_, weight)| weight.value != 0)
+    /// Returns the checks that count with a weight, and whether it is reversed.
+    fn weights(&self) -> impl Iterator<Item = (&str, i16, bool)> {
+        self.params.tracks.iter().filter(|track| !self.is_number(&track.check)).filter_map(|track| match track.effect {
+            Effect::Weight { weight, is_reversed } => Some((track.check.as_str(), weight, is_reversed)),
+            Effect::Fault { .. } => None,
+        })
     }
 
-    fn weight(&self, track: &Track) -> Option<Weight> {
-        let document = self.document;
-        let defined = match track.kind {
-            TrackKind::Script => document.scripts.iter().find(|it| it.name == track.name).map(|it| it.weight),
-            TrackKind::Process => document.processes.iter().find(|it| it.name == track.name).map(|it| it.weight),
-            TrackKind::Bfd => document.bfds.iter().find(|it| it.name == track.name).map(|it| it.weight),
-            TrackKind::Interface => None,
-            TrackKind::File => return None,
-        };
-        track.weight.or(defined)
+    fn is_number(&self, check: &str) -> bool {
+        let check = self.config.checks.iter().find(|other| other.name == check);
+        check.is_some_and(|check| matches!(check.kind, CheckKind::File { sense: FileSense::Number, .. }))
     }
 
-    fn problem(&self, track: &Track, weight: Weight, peer: &str, lead: i32) -> Problem {
+    fn problem(&self, name: &str, weight: i16, peer: &str, lead: i32) -> Problem {
         let remark = Remark::WeakWeight {
             instance: self.params.name.clone(),
-            name: track.name.clone(),
-            weight: weight.value,
+            name: name.to_owned(),
+            weight,
             peer: peer.to_owned(),
             lead,
         };

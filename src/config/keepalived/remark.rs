@@ -1,4 +1,4 @@
-//! What of a keepalived.conf is dropped or understood differently, and what cannot be run at all, in words to act on.
+//! What of a keepalived.conf is dropped or understood differently, in words to act on.
 //!
 //! One stop before: whoever found it; one stop after: `problem`, which adds the place.
 
@@ -6,111 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub(super) use crate::config::error::excerpt;
-use crate::wire::field::{Family, Vrid};
-
-/// Why Keepalived could not run this file, or why running it here would be unsafe.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It defines, repeats or includes itself without end.
-    Endless,
-    /// A file that is being read is included again.
-    IncludeLoop {
-        /// The file.
-        path: String,
-    },
-    /// An include that insists found nothing.
-    NothingIncluded {
-        /// As written.
-        pattern: String,
-    },
-    /// An include that insists found a file that cannot be read.
-    Unreadable {
-        /// The file.
-        path: String,
-        /// Why.
-        why: String,
-    },
-    /// A keyword without what must follow.
-    MissingWord {
-        /// The keyword.
-        keyword: &'static str,
-    },
-    /// Not one line is of this language.
-    NotKeepalived,
-    /// No `vrrp_instance` at all.
-    NoInstance,
-    /// An instance without a `virtual_router_id`.
-    NoRouterId,
-    /// An instance without an interface.
-    NoInterface,
-    /// No interface can have this name.
-    BadInterface {
-        /// As written.
-        found: String,
-    },
-    /// A version 3 or strict instance without addresses.
-    NoAddresses,
-    /// `vrrp_strict` and unicast.
-    StrictUnicast,
-    /// Two instances that nobody could tell apart.
-    SameRouter {
-        /// The interface of both.
-        interface: String,
-        /// The family of both.
-        family: Family,
-        /// The identifier of both.
-        vrid: Vrid,
-        /// The other instance.
-        instance: String,
-        /// Its line.
-        line: u32,
-    },
-    /// `auth_hmac`.
-    Hmac,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Endless => {
-                f.write_str("the file defines, repeats or includes itself without end; nothing behind this is read")
-            }
-            Self::IncludeLoop { path } => {
-                write!(f, "{path} is being read already, or too many files are included; take this line out")
-            }
-            Self::NothingIncluded { pattern } => write!(f, "no file fits {pattern:?}, and this keyword insists on one"),
-            Self::Unreadable { path, why } => write!(f, "{path}: {why}, and this keyword insists on it"),
-            Self::MissingWord { keyword } => {
-                write!(f, "`{keyword}` needs a word behind it; Keepalived ends at this line too")
-            }
-            Self::NotKeepalived => {
-                f.write_str("no line of it is keepalived.conf; if it is TOML, say --format toml or name it .toml")
-            }
-            Self::NoInstance => f.write_str("no vrrp_instance, so there is no address to move"),
-            Self::NoRouterId => f.write_str("the instance has no usable virtual_router_id; write one from 1 to 255"),
-            Self::NoInterface => f.write_str("the instance has no interface; write `interface eth0`"),
-            Self::BadInterface { found } => {
-                write!(f, "no interface can be named {found:?}; expected 1 to 15 bytes without blanks, '/' and ':'")
-            }
-            Self::NoAddresses => f.write_str(
-                "the instance has no usable virtual_ipaddress, and version 3 and strict mode need one; write one",
-            ),
-            Self::StrictUnicast => f.write_str(
-                "strict mode and unicast exclude each other, and Keepalived ends here; \
-                 take vrrp_strict (or strict_mode) or unicast_peer out",
-            ),
-            Self::SameRouter { interface, family, vrid, instance, line } => write!(
-                f,
-                "virtual_router_id {vrid} on {interface} over {family} is already that of instance {instance:?}, \
-                 at line {line}; give this one another number"
-            ),
-            Self::Hmac => f.write_str(
-                "auth_hmac is not supported by this version; the other nodes would drop its adverts and it theirs, \
-                 which makes two masters, so it does not start",
-            ),
-        }
-    }
-}
+use crate::wire::field::Family;
 
 /// What is dropped or understood differently.
 #[derive(Debug, PartialEq, Eq)]
@@ -205,6 +101,18 @@ pub enum Remark {
         /// What leaving it out means, and what to do.
         effect: &'static str,
     },
+    /// A keyword that has no effect here, and nothing depends on it.
+    Minor {
+        /// The keyword.
+        keyword: String,
+        /// What is done instead.
+        effect: &'static str,
+    },
+    /// A keyword that holds once is there again.
+    Again {
+        /// The keyword.
+        keyword: String,
+    },
     /// A weight whose failure leaves its node above the other one.
     WeakWeight {
         /// Whose.
@@ -217,13 +125,6 @@ pub enum Remark {
         peer: String,
         /// How much higher this node is while nothing has failed.
         lead: i32,
-    },
-    /// Something that decides over the address and is not run.
-    NotRun {
-        /// Keyword and name.
-        what: String,
-        /// What leaving it out means.
-        effect: &'static str,
     },
     /// An entry of a list that cannot be read.
     BadEntry {
@@ -289,6 +190,11 @@ pub enum Remark {
         /// What holds, and what to do.
         text: &'static str,
     },
+    /// What works, and is worth knowing.
+    Note {
+        /// What it is.
+        text: &'static str,
+    },
     /// A name that cannot be kept.
     Renamed {
         /// As written.
@@ -323,7 +229,8 @@ impl fmt::Display for Remark {
             | Self::Value { .. }
             | Self::Skipped { .. }
             | Self::NotApplied { .. }
-            | Self::NotRun { .. }
+            | Self::Minor { .. }
+            | Self::Again { .. }
             | Self::BadEntry { .. }
             | Self::Twice { .. }
             | Self::Undefined { .. }
@@ -337,6 +244,7 @@ impl fmt::Display for Remark {
             | Self::OfAnother { .. }
             | Self::NotAdvertised { .. }
             | Self::WeakWeight { .. }
+            | Self::Note { .. }
             | Self::Contradiction { .. } => self.fmt_sense(f),
         }
     }
@@ -392,8 +300,16 @@ impl Remark {
                 write!(f, "`{keyword}` is {found:?}; expected {expected}; {instead}")
             }
             Self::Skipped { keyword, reason } => write!(f, "`{keyword}` is skipped: {reason}"),
-            Self::NotApplied { keyword, effect } => write!(f, "`{keyword}` is not applied: {effect}"),
-            Self::NotRun { what, effect } => write!(f, "{what}: not run by this version, {effect}"),
+            Self::NotApplied { keyword, effect } | Self::Minor { keyword, effect } => {
+                write!(f, "`{keyword}` is not applied: {effect}")
+            }
+            Self::Again { keyword } => {
+                write!(
+                    f,
+                    "`{keyword}` is already there; this one is left out, as by Keepalived; write one script that \
+                           calls both"
+                )
+            }
             Self::BadEntry { list, found } => {
                 write!(f, "{found:?} cannot be read; the whole entry is left out of the {list}; mend it")
             }
@@ -456,9 +372,14 @@ impl Remark {
             Self::NotAdvertised { count } => {
                 write!(f, "{count} addresses do not fit an advert; they move along unlisted, as with Keepalived")
             }
-            Self::Contradiction { text } => f.write_str(text),
+            Self::Contradiction { text } | Self::Note { text } => f.write_str(text),
             _ => Ok(()),
         }
+    }
+
+    /// Says whether everything works as it is, so that nobody need change anything.
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::Skipped { .. } | Self::Minor { .. } | Self::Note { .. } | Self::BareAddress { .. })
     }
 
     /// Names the kind of remark, for counting.
@@ -476,7 +397,8 @@ impl Remark {
             Self::Value { .. } => "value",
             Self::Skipped { .. } => "skipped",
             Self::NotApplied { .. } => "not-applied",
-            Self::NotRun { .. } => "not-run",
+            Self::Minor { .. } => "minor",
+            Self::Again { .. } => "again",
             Self::WeakWeight { .. } => "weak-weight",
             Self::BadEntry { .. } => "bad-entry",
             Self::Twice { .. } => "twice",
@@ -489,6 +411,7 @@ impl Remark {
             Self::OfAnother { .. } => "of-another",
             Self::NotAdvertised { .. } => "not-advertised",
             Self::Contradiction { .. } => "contradiction",
+            Self::Note { .. } => "note",
             Self::Renamed { .. } => "renamed",
             Self::TooLate { .. } => "too-late",
         }

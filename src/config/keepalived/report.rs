@@ -2,7 +2,8 @@
 //!
 //! One stop before: every reader of this room; one stop after: `problem`, whose lines an operator reads.
 
-use super::remark::{Refusal, Remark};
+use super::refusal::Refusal;
+use super::remark::Remark;
 use crate::config::error::{ConfigError, Doubt};
 use crate::config::problem::{Finding, Problem, SHOWN, shorten};
 
@@ -57,9 +58,11 @@ impl Report {
         self.add(spot, Finding::Error(ConfigError::Keepalived(refusal)));
     }
 
-    /// Adds something that is dropped or understood differently.
+    /// Adds something that is dropped or understood differently, or merely worth knowing.
     pub fn remark(&mut self, spot: Spot, remark: Remark) {
-        self.add(spot, Finding::Warning(Doubt::Keepalived(remark)));
+        let is_note = remark.is_note();
+        let doubt = Doubt::Keepalived(remark);
+        self.add(spot, if is_note { Finding::Note(doubt) } else { Finding::Warning(doubt) });
     }
 
     /// Says whether further findings will be counted and not shown, so that nothing need be guessed for them.
@@ -74,7 +77,7 @@ impl Report {
 
     /// Returns what was found, file by file and line by line; see `problem::shorten`.
     pub fn into_problems(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|(spot, finding)| (*spot, matches!(finding, Finding::Warning(_))));
+        self.found.sort_by_key(|(spot, finding)| (*spot, finding.severity()));
         let problem = |(spot, finding): (Spot, Finding)| Problem {
             file: self.files.get(spot.file as usize).cloned().unwrap_or_default(),
             line: spot.line.max(1) as usize,

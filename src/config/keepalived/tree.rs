@@ -6,7 +6,8 @@
 use super::expand::Line;
 use super::grammar::{Body, Keyword};
 use super::lexer::{self, Piece, Word};
-use super::remark::{Refusal, Remark, excerpt};
+use super::refusal::Refusal;
+use super::remark::{Remark, excerpt};
 use super::report::{At, Report, Spot};
 use crate::config::suggest;
 

@@ -139,6 +139,27 @@ pub(super) fn is_interface(name: &str) -> bool {
     crate::config::resolve::is_plain(name, 15) && !name.contains(['/', ':']) && name != "." && name != ".."
 }
 
+/// Makes a name that an instance, a check or a group can have: 1 to 64 bytes without blanks and slashes, not taken.
+pub(super) fn unique_name(written: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == '/';
+    let mut name: String = written.chars().map(|c| if is_odd(c) { '_' } else { c }).collect();
+    while name.len() > NAME_MAX {
+        name.pop();
+    }
+    let mut numbers = 2..;
+    let mut found = name.clone();
+    while found.is_empty() || is_taken(&found) {
+        let ending = format!("_{}", numbers.next().unwrap_or(0_u64));
+        while name.len() + ending.len() > NAME_MAX {
+            name.pop();
+        }
+        found = format!("{name}{ending}");
+    }
+    found
+}
+
+const NAME_MAX: usize = 64;
+
 /// Reports a value that is not taken; returns `None` for the caller to return.
 pub(super) fn unfit<T>(
     keyword: &str,

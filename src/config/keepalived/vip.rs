@@ -53,6 +53,10 @@ pub(super) fn read(node: &Node, report: &mut Report) -> Option<At<Entry>> {
                 }
                 continue;
             }
+            Flag::Minor(effect) => {
+                report.remark(word.spot, Remark::Minor { keyword: option.to_owned(), effect });
+                continue;
+            }
             Flag::Unknown => {}
         }
         let is_known = matches!(option, "dev" | "brd" | "broadcast" | "scope" | "label" | "peer" | "preferred_lft");
@@ -97,6 +101,7 @@ fn plain(address: IpAddr, prefix_len: u8) -> Vip {
 enum Flag {
     Taken,
     NotApplied(&'static str),
+    Minor(&'static str),
     Unknown,
 }
 
@@ -113,7 +118,7 @@ fn flag(option: &str, vip: &mut Vip) -> Flag {
         "-nodad" => options.detects_duplicates = true,
         "no_track" => {
             options.is_untracked = true;
-            return Flag::NotApplied("it is put back when somebody else removes it, as every address is");
+            return Flag::Minor("its interface is not tracked; removed by somebody else it is put back all the same");
         }
         "use_vmac" => return Flag::NotApplied("no virtual MAC: the address keeps the interface's own"),
         "track_group" => {
