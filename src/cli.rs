@@ -88,7 +88,10 @@ pub enum Command {
         long_about = "Check configuration files; silent when all is well.\n\n\
                       Each problem is one line on standard error, FILE:LINE:COL: error|warning: text. \
                       All problems are found in one go. Only what the files prove is told: that an interface \
-                      or address is missing on this host is none of their mistakes.",
+                      or address is missing on this host is none of their mistakes. The programs of checks and \
+                      hooks are looked at, as root for all users: a check whose program cannot run is an error, for \
+                      it has failed; the line names the element of the path, its mode and owner, and the command \
+                      that repairs it.",
         after_long_help = CHECK_EXAMPLES
     )]
     Check(CheckArgs),
@@ -171,9 +174,13 @@ pub struct CheckArgs {
     /// lines on standard error]
     #[arg(long)]
     pub json: bool,
-    /// Take warnings for errors.
+    /// Take warnings for errors; notes are none.
     #[arg(long)]
     pub strict: bool,
+    /// Do not look at the programs that the files name: they are for another
+    /// host
+    #[arg(long)]
+    pub no_programs: bool,
 }
 
 /// Arguments of `vrrpd convert`.
@@ -291,6 +298,7 @@ Examples:
   ./make-config | vrrpd check -      Standard input
   vrrpd check --json new.toml        For programs
   vrrpd check --strict pair.conf     What of a keepalived.conf is not as before
+  vrrpd check --no-programs lb2.toml A file for another host
 
 Exit codes:
   0 usable (warnings are no errors without --strict), 64 wrong command line,

@@ -157,11 +157,17 @@ mod tests {
 
     #[test]
     fn the_status_reply_is_the_golden_one() {
-        let reply = Reply::Status(Box::new(samples::pair()));
-        let text = serde_json::to_string_pretty(&reply).unwrap() + "\n";
-        assert_eq!(text, include_str!("../../tests/cli/status.json"));
-        let line = reply.to_line();
-        assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1, "one reply is one line");
-        assert_eq!(serde_json::from_slice::<Status>(&line).unwrap(), samples::pair());
+        let golden = [
+            (samples::pair(), include_str!("../../tests/cli/status.json")),
+            (samples::sick(), include_str!("../../tests/cli/status-sick.json")),
+        ];
+        for (status, expected) in golden {
+            let reply = Reply::Status(Box::new(status.clone()));
+            let text = serde_json::to_string_pretty(&reply).unwrap() + "\n";
+            assert_eq!(text, expected);
+            let line = reply.to_line();
+            assert_eq!(line.iter().filter(|&&byte| byte == b'\n').count(), 1, "one reply is one line");
+            assert_eq!(serde_json::from_slice::<Status>(&line).unwrap(), status);
+        }
     }
 }

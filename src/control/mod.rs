@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`message`] | requests and replies as values |
 //! | [`status`] | the status reply from engine snapshots |
+//! | [`summands`] | the effective priority as a sum in words |
 //! | [`lock`] | one daemon per runtime directory |
 //! | [`server`] | the daemon's side of the socket |
 //! | [`client`] | the command line's side |
@@ -23,6 +24,7 @@ pub mod rfc3339;
 pub(crate) mod samples;
 pub mod server;
 pub mod status;
+pub mod summands;
 
 /// Returns where the control socket of a runtime directory is.
 pub fn socket_path(runtime_dir: &Path) -> PathBuf {

@@ -2,6 +2,8 @@
 //!
 //! One stop before: `control::client`. One stop after: the terminal.
 
+mod health;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::path::Path;
@@ -28,6 +30,7 @@ pub fn run_status(runtime_dir: &Path, json: bool, instance: Option<&str>) -> Exi
             return ExitCode::from(64);
         }
         reply.status.instances.retain(|instance| instance.name == name);
+        reply.status.groups.retain(|group| group.instances.iter().any(|member| member == name));
         reply.status.transitions.retain(|transition| transition.instance == name);
         reply.json = serde_json::to_string(&reply.status).unwrap_or(reply.json);
     }
@@ -88,7 +91,8 @@ impl Paint {
 /// `all_addresses`: list every address of every instance; else those of an instance with many are counted.
 pub fn text(status: &Status, all_addresses: bool, paint: Paint) -> String {
     let mut out = format!("{}: {}, up {}\n", clean(&status.node), summary(status, paint), length(status.uptime_ms));
-    let problems: Vec<String> = status.instances.iter().flat_map(problems).collect();
+    let of_groups = status.groups.iter().filter_map(health::problems_of_group);
+    let problems: Vec<String> = status.instances.iter().flat_map(problems).chain(of_groups).collect();
     for problem in problems.iter().take(MAX_PROBLEMS) {
         let _ = writeln!(out, "{}", paint.problem(&format!("! {problem}")));
     }
@@ -104,6 +108,7 @@ pub fn text(status: &Status, all_addresses: bool, paint: Paint) -> String {
             block(&mut out, instance, all_addresses, paint);
         }
     }
+    health::groups(&mut out, &status.groups, paint);
     out
 }
 
@@ -130,6 +135,7 @@ fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
         let what = if first.present { "present" } else { "missing" };
         found.push(format!("{name}: {}, but {}{more} {what}", instance.state, first.address));
     }
+    found.extend(health::problems(instance));
     found.extend(differences(instance).into_iter().map(|differs| format!("{name}: {}", clean(&differs))));
     found.into_iter()
 }
@@ -190,21 +196,19 @@ fn block(out: &mut String, instance: &InstanceStatus, all_addresses: bool, paint
         instance.since
     );
     let _ = writeln!(out, "  why        {}", clean(&instance.reason));
-    let _ = writeln!(out, "  priority   {}", priority(instance));
+    let _ = writeln!(out, "  priority   {}", health::priority(instance));
     let _ = writeln!(out, "  master     {}", master(instance));
+    for (place, line) in health::checks(instance, paint).iter().enumerate() {
+        let _ = writeln!(out, "  {:<9}  {line}", if place == 0 { "checks" } else { "" });
+    }
+    if let Some(line) = health::hooks(instance.hooks.as_ref(), paint) {
+        let _ = writeln!(out, "  hooks      {line}");
+    }
     for (place, line) in addresses(instance, all_addresses, paint).iter().enumerate() {
         let _ = writeln!(out, "  {:<9}  {line}", if place == 0 { "addresses" } else { "" });
     }
     for (place, peer) in instance.peers.iter().enumerate() {
         let _ = writeln!(out, "  {:<9}  {}", if place == 0 { "peers" } else { "" }, heard(peer));
-    }
-}
-
-fn priority(instance: &InstanceStatus) -> String {
-    if instance.effective_priority == instance.priority {
-        instance.priority.to_string()
-    } else {
-        format!("{}, configured {}", instance.effective_priority, instance.priority)
     }
 }
 
@@ -322,7 +326,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::control::samples::{backup, fault, pair, router, status};
+    use crate::control::samples::{backup, fault, pair, router, sick, status};
     use crate::engine::output::Mismatch;
 
     fn plain(status: &Status) -> String {
@@ -332,6 +336,13 @@ mod tests {
     #[test]
     fn a_pair_reads_as_in_the_golden_text() {
         assert_eq!(plain(&pair()), include_str!("../../tests/cli/status.txt"));
+    }
+
+    #[test]
+    fn a_sick_pair_says_why_with_the_summands_of_its_priority() {
+        let text = plain(&sick());
+        assert_eq!(text, include_str!("../../tests/cli/status-sick.txt"));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::status::{self, Identity, Status, TransitionStatus};
+use super::status::{self, HookCallStatus, HookStatus, Identity, Seen, Status, TransitionStatus};
 use crate::engine::input::RouterKey;
-use crate::engine::output::{Discard, Reason, StateName, Transition};
+use crate::engine::output::{Discard, Reason, StateName, Transition, Verdict};
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
+    AnnounceSchedule, Auth, ChecksumPolicy, Effect, GroupParams, Hooks, PeerParams, Preempt, RouterParams, Scope,
+    Track, Transport, Vip, VipOptions,
 };
-use crate::engine::snapshot::{Counters, MasterSnapshot, PeerSnapshot, RouterSnapshot};
+use crate::engine::snapshot::{
+    CheckSnapshot, Counters, GroupSnapshot, MasterSnapshot, PeerSnapshot, RouterSnapshot, TrackSnapshot,
+};
 use crate::engine::time::{Instant, Now};
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -91,15 +94,60 @@ pub fn pair() -> Status {
     status(&[(router("web"), vec![true, true]), (fault("mail"), vec![false, false])])
 }
 
+/// Returns the status of a Master that a check makes worse, and of a router that another keeps in FAULT: they are in a
+/// group, and hooks were called.
+pub fn sick() -> Status {
+    let mut web = router("web");
+    let tracks = vec![
+        track("apache", Effect::Weight { weight: -20, is_reversed: false }),
+        track("load", Effect::Weight { weight: 1, is_reversed: false }),
+        track("uplink", Effect::Fault { is_reversed: false }),
+    ];
+    web.params = Arc::new(RouterParams { tracks, ..params("web") });
+    web.tracks = [-20, 3, 0].map(|contribution| TrackSnapshot { contribution, is_fault: false }).to_vec();
+    web.effective_priority = priority(84);
+    let mut mail = fault("mail");
+    let (check, words): (Arc<str>, Arc<str>) = ("postfix".into(), "exit status 1 (queue is full)".into());
+    let tracks = vec![track("postfix", Effect::Fault { is_reversed: false })];
+    mail.params = Arc::new(RouterParams { tracks, ..params("mail") });
+    mail.tracks = vec![TrackSnapshot { contribution: 0, is_fault: true }];
+    mail.reason = Reason::CheckFailed { check: Arc::clone(&check), words: Arc::clone(&words) };
+    let seconds = |count| Some(ago(Duration::from_secs(count)));
+    let checks = [
+        CheckSnapshot { name: "apache".into(), verdict: Verdict::Failing, since: seconds(5), words: "HTTP 503".into() },
+        CheckSnapshot { name: "load".into(), verdict: Verdict::Number(3), since: seconds(48), words: "3".into() },
+        CheckSnapshot {
+            name: "uplink".into(),
+            verdict: Verdict::Passing,
+            since: seconds(7980),
+            words: "link up".into(),
+        },
+        CheckSnapshot { name: check, verdict: Verdict::Failing, since: seconds(48), words },
+    ];
+    let call = HookCallStatus {
+        program: "/usr/local/sbin/vip-moved".to_owned(),
+        state: "MASTER".to_owned(),
+        cause: "retry".to_owned(),
+        attempt: 3,
+        began_at: "2026-11-22T08:28:01.000Z".to_owned(),
+        ended_at: Some("2026-11-22T08:28:01.250Z".to_owned()),
+        result: Some("exit status 3".to_owned()),
+        succeeded: Some(false),
+        last_line: "no route".to_owned(),
+    };
+    let hooks = HookStatus { sequence: 4, failed_attempts: 3, superseded: 1, last: Some(call) };
+    let group = GroupSnapshot { name: "front".into(), state: StateName::Fault, since: ago(Duration::from_secs(48)) };
+    let members = vec!["web".to_owned(), "mail".to_owned()];
+    let group_params = GroupParams { name: "front".to_owned(), members, hooks: Hooks::default() };
+    let seen = [
+        Seen { router: &web, present: &[true, true], hooks: Some(hooks) },
+        Seen { router: &mail, present: &[false, false], hooks: None },
+    ];
+    status::status(&identity(), NOW, seen, &checks, [(&group, Some(&group_params), None)], Vec::new())
+}
+
 /// Returns the status of a node with these routers and the presence of their VIPs.
 pub fn status(routers: &[(RouterSnapshot, Vec<bool>)]) -> Status {
-    let identity = Identity {
-        node: "lb1".to_owned(),
-        pid: 4711,
-        started_at: ago(Duration::from_secs(3 * 86_400 + 4 * 3600 + 60)),
-        config_path: "/etc/vrrpd/vrrpd.toml".into(),
-        config_loaded_at: ago(Duration::from_secs(86_400)),
-    };
     let transition = Transition {
         from: StateName::Backup,
         to: StateName::Master,
@@ -108,7 +156,22 @@ pub fn status(routers: &[(RouterSnapshot, Vec<bool>)]) -> Status {
         peer: Some([10, 0, 0, 21].into()),
     };
     let past = TransitionStatus::new(NOW.utc - Duration::from_secs(7980), "web", &transition);
-    status::status(&identity, NOW, routers.iter().map(|(router, present)| (router, present.as_slice())), vec![past])
+    let seen = routers.iter().map(|(router, present)| Seen { router, present, hooks: None });
+    status::status(&identity(), NOW, seen, &[], [], vec![past])
+}
+
+fn identity() -> Identity {
+    Identity {
+        node: "lb1".to_owned(),
+        pid: 4711,
+        started_at: ago(Duration::from_secs(3 * 86_400 + 4 * 3600 + 60)),
+        config_path: "/etc/vrrpd/vrrpd.toml".into(),
+        config_loaded_at: ago(Duration::from_secs(86_400)),
+    }
+}
+
+fn track(check: &str, effect: Effect) -> Track {
+    Track { check: check.to_owned(), effect, is_urgent: false }
 }
 
 /// Returns the configuration of a router named `name`.

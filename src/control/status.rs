@@ -3,19 +3,23 @@
 //! Names are an interface: adding keys is allowed, renaming is not (`docs/status-json.md`). One stop before:
 //! `engine::snapshot`. One stop after: `control::message` (the reply), `control::render` (the text).
 
+mod health;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use health::{CheckStatus, GroupStatus, HookCallStatus, HookStatus};
+use health::{check_status, group};
 use serde::{Deserialize, Serialize};
 
 use super::message::SCHEMA;
 use super::rfc3339;
 use crate::engine::output::{Discard, Mismatch, StateName, Transition};
-use crate::engine::params::{RouterParams, Vip};
-use crate::engine::snapshot::{Counters, PeerSnapshot, RouterSnapshot};
+use crate::engine::params::{GroupParams, RouterParams, Vip};
+use crate::engine::snapshot::{CheckSnapshot, Counters, GroupSnapshot, PeerSnapshot, RouterSnapshot};
 use crate::engine::time::{Instant, Now};
 
 /// The whole state of a daemon.
@@ -87,6 +91,9 @@ pub struct InstanceStatus {
     pub peers: Vec<PeerStatus>,
     /// One per check.
     pub checks: Vec<CheckStatus>,
+    /// What became of its hooks; none: it has no hooks.
+    #[serde(default)]
+    pub hooks: Option<HookStatus>,
     /// Since start.
     pub counters: CountersStatus,
 }
@@ -160,17 +167,6 @@ pub struct PeerStatus {
     pub differences: Vec<String>,
 }
 
-/// A check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckStatus {
-    /// Its name.
-    pub name: String,
-    /// `passing`, `failing` or `unknown`.
-    pub status: String,
-    /// What it adds to the priority; none: a failure means FAULT.
-    pub weight: Option<i16>,
-}
-
 /// Counters since start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountersStatus {
@@ -188,15 +184,6 @@ pub struct CountersStatus {
     pub priority_zero_received: u64,
     /// Refused packets: a key for each [`Discard::name`].
     pub discarded: BTreeMap<String, u64>,
-}
-
-/// A group of instances.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupStatus {
-    /// Its name.
-    pub name: String,
-    /// The state its members share.
-    pub state: State,
 }
 
 /// One change of state.
@@ -242,18 +229,33 @@ pub struct Identity {
     pub config_loaded_at: Instant,
 }
 
+/// One virtual router as the whole daemon sees it.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    /// As the engine sees it.
+    pub router: &'a RouterSnapshot,
+    /// The presence of its VIPs in the kernel, as many as `RouterParams::vips`; a missing one counts as absent.
+    pub present: &'a [bool],
+    /// What became of its hooks; none: it has no hooks.
+    pub hooks: Option<HookStatus>,
+}
+
+/// One group as the whole daemon sees it: as the engine sees it, its configuration, and what became of its hooks.
+pub type SeenGroup<'a> = (&'a GroupSnapshot, Option<&'a GroupParams>, Option<HookStatus>);
+
 /// Builds the status reply.
 ///
 /// `now` ties the boot-time clock to the wall clock: every point in time is shown as the wall clock of `now` minus its age, so
 /// that two of them keep their distance when the wall clock was set in between.
-/// `routers`: with each the presence of its VIPs in the kernel, as many as `RouterParams::vips`; a missing one counts
-/// as absent.
 pub fn status<'a>(
     identity: &Identity,
     now: Now,
-    routers: impl IntoIterator<Item = (&'a RouterSnapshot, &'a [bool])>,
+    routers: impl IntoIterator<Item = Seen<'a>>,
+    checks: &[CheckSnapshot],
+    groups: impl IntoIterator<Item = SeenGroup<'a>>,
     transitions: Vec<TransitionStatus>,
 ) -> Status {
+    let checks: BTreeMap<&str, &CheckSnapshot> = checks.iter().map(|check| (&*check.name, check)).collect();
     Status {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -264,14 +266,16 @@ pub fn status<'a>(
             path: identity.config_path.clone(),
             loaded_at: wall_clock(now, identity.config_loaded_at),
         },
-        instances: routers.into_iter().map(|(router, present)| instance(now, router, present)).collect(),
-        groups: Vec::new(),
+        instances: routers.into_iter().map(|seen| instance(now, seen, &checks)).collect(),
+        groups: groups.into_iter().map(|seen| group(now, seen)).collect(),
         transitions,
     }
 }
 
-fn instance(now: Now, router: &RouterSnapshot, present: &[bool]) -> InstanceStatus {
+fn instance(now: Now, seen: Seen<'_>, checks: &BTreeMap<&str, &CheckSnapshot>) -> InstanceStatus {
+    let Seen { router, present, hooks } = seen;
     let params = &router.params;
+    let tracks = params.tracks.iter().zip(&router.tracks);
     InstanceStatus {
         name: params.name.clone(),
         state: router.state.into(),
@@ -289,7 +293,10 @@ fn instance(now: Now, router: &RouterSnapshot, present: &[bool]) -> InstanceStat
         master: router.master.map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
         addresses: addresses(params, present),
         peers: router.peers.iter().map(|peer| peer_status(now, peer)).collect(),
-        checks: Vec::new(),
+        checks: tracks
+            .map(|(track, done)| check_status(now, track, done, checks.get(&*track.check).copied()))
+            .collect(),
+        hooks,
         counters: counters(&router.counters),
     }
 }
@@ -358,6 +365,16 @@ mod tests {
         value["mood"] = "calm".into();
         value["instances"][0]["colour"] = "green".into();
         assert_eq!(serde_json::from_value::<Status>(value).unwrap(), samples::pair());
+    }
+
+    #[test]
+    fn keys_that_an_earlier_version_lacks_are_not_missed() {
+        let mut value = serde_json::to_value(samples::pair()).unwrap();
+        value["instances"][0].as_object_mut().unwrap().remove("hooks");
+        value["instances"][0]["checks"] = serde_json::json!([{ "name": "a", "status": "passing", "weight": null }]);
+        value["groups"] = serde_json::json!([{ "name": "front", "state": "MASTER" }]);
+        let status: Status = serde_json::from_value(value).unwrap();
+        assert_eq!((status.instances[0].checks[0].contribution, status.groups[0].instances.len()), (0, 0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::Output;
-use crate::engine::snapshot::RouterSnapshot;
+use crate::engine::snapshot::{CheckSnapshot, GroupSnapshot, RouterSnapshot};
 use crate::engine::time::Now;
 
 /// From the service thread to the protocol thread.
@@ -28,6 +28,8 @@ pub(super) enum ToProtocol {
 pub(super) struct Snapshot {
     pub now: Now,
     pub routers: Vec<RouterSnapshot>,
+    pub checks: Vec<CheckSnapshot>,
+    pub groups: Vec<GroupSnapshot>,
 }
 
 /// From the protocol thread to the service thread.
@@ -70,7 +72,8 @@ pub(super) struct ProtocolHandle {
 }
 
 impl ProtocolHandle {
-    /// Sends; waits while the channel is full, which lasts no longer than a turn of the protocol thread.
+    /// Sends; waits while the channel is full, which lasts no longer than a turn of the protocol thread: that never waits
+    /// for this thread while it takes messages, and takes none any more before its last words.
     ///
     /// Messages after the protocol thread has ended are dropped.
     pub fn send(&self, message: ToProtocol) {
@@ -106,3 +109,31 @@ pub(super) fn to_protocol() -> io::Result<(ProtocolHandle, Inbox)> {
 
 /// Messages that may wait in one direction.
 pub(super) const CAPACITY: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_that_waits_for_room_is_let_go_when_the_inbox_is_gone() {
+        let (handle, inbox) = to_protocol().unwrap();
+        for _ in 0..CAPACITY {
+            handle.send(ToProtocol::GiveUp);
+        }
+        let waiting = std::thread::spawn(move || handle.send(ToProtocol::GiveUp));
+        drop(inbox);
+        waiting.join().unwrap();
+    }
+
+    #[test]
+    fn one_drain_takes_all_that_waited_and_what_comes_later_rings_again() {
+        let (handle, inbox) = to_protocol().unwrap();
+        for _ in 0..CAPACITY {
+            handle.send(ToProtocol::GiveUp);
+        }
+        assert_eq!(inbox.drain().count(), CAPACITY);
+        assert!(inbox.bell.read().is_err(), "nothing rings");
+        handle.send(ToProtocol::GiveUp);
+        assert_eq!(inbox.bell.read().unwrap(), 1);
+    }
+}

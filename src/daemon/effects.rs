@@ -52,10 +52,17 @@ impl Effects {
         if self.lost > 0 {
             self.resync(node);
         }
-        if is_finished {
-            self.finish(node);
-        }
         is_finished
+    }
+
+    /// Says the last words. These may wait, since no advert is left to be sent, but not for a thread that waits for this
+    /// one: nothing may be on its way to the protocol thread any more.
+    pub fn finish(self, node: &Node) {
+        if self.lost > 0 {
+            let message = ToService::Resync { wanted: node.wanting_vips().collect(), lost: self.lost };
+            let _ = self.service.blocking_send(message);
+        }
+        let _ = self.service.blocking_send(ToService::Finished);
     }
 
     /// Tells the service thread something that may be lost.
@@ -107,15 +114,6 @@ impl Effects {
         if self.service.try_send(message).is_ok() {
             self.lost = 0;
         }
-    }
-
-    /// The last words; these may wait, since no advert is left to be sent.
-    fn finish(&mut self, node: &Node) {
-        if self.lost > 0 {
-            let message = ToService::Resync { wanted: node.wanting_vips().collect(), lost: self.lost };
-            let _ = self.service.blocking_send(message);
-        }
-        let _ = self.service.blocking_send(ToService::Finished);
     }
 }
 

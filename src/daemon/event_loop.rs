@@ -102,10 +102,13 @@ impl EventLoop {
             }
             self.node.handle(now, Input::Timeout);
             if self.effects.carry_out(now, &mut self.node) {
-                return;
+                break;
             }
             self.arm(now);
         }
+        // First, so that the service thread does not wait for room while this one waits for the service thread.
+        drop(self.inbox);
+        self.effects.finish(&self.node);
     }
 
     /// Reads what waits on the sockets: all of it after a pause, a bounded amount under a flood.
@@ -133,7 +136,8 @@ impl EventLoop {
                 ToProtocol::Input(input) => self.node.handle(now, input),
                 ToProtocol::Snapshot(reply) => {
                     // Nobody waits any more when this fails.
-                    let _ = reply.send(Snapshot { now, routers: self.node.snapshot() });
+                    let (routers, checks, groups) = (self.node.snapshot(), self.node.checks(), self.node.groups());
+                    let _ = reply.send(Snapshot { now, routers, checks, groups });
                 }
             }
         }

@@ -5,15 +5,21 @@
 //! | `start` | checks and opens everything, then starts the threads |
 //! | `event_loop`, `effects` | the protocol thread |
 //! | `service` | the service thread |
+//! | `checks` | runs the checks |
+//! | `telling`, `hooks` | when hooks are told of a state, and what |
+//! | `audit` | what keeps programs from running, before they do |
 //! | `channel` | what the threads say to each other |
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
 //! | [`record`] | one log line as values, and its three written forms |
 //! | [`systemd`] | readiness |
 
+pub mod audit;
 mod channel;
+mod checks;
 mod effects;
 mod event_loop;
+mod hooks;
 pub mod journal;
 pub mod logging;
 mod notices;
@@ -21,5 +27,6 @@ pub mod record;
 mod service;
 mod start;
 pub mod systemd;
+mod telling;
 
 pub use start::{Options, run};

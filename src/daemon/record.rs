@@ -167,6 +167,12 @@ pub enum Key {
     Interface,
     /// How many.
     Count,
+    /// Name of the check.
+    Check,
+    /// What it says.
+    Verdict,
+    /// Name of the group.
+    Group,
     /// A field of a diagnostic.
     Plain(&'static str),
 }
@@ -184,6 +190,9 @@ impl Key {
             Self::Peer => ("peer", Some("VRRP_PEER"), false),
             Self::Interface => ("interface", Some("VRRP_INTERFACE"), false),
             Self::Count => ("count", Some("VRRP_COUNT"), false),
+            Self::Check => ("check", Some("VRRP_CHECK"), true),
+            Self::Verdict => ("verdict", Some("VRRP_VERDICT"), true),
+            Self::Group => ("group", Some("VRRP_GROUP"), true),
             Self::Plain(name) => (name, None, false),
         }
     }

@@ -1,7 +1,10 @@
-//! The service thread: everything that waits on many things. Netlink, announcements, the control socket, the log.
+//! The service thread: everything that waits on many things. Netlink, announcements, checks, hooks, the control socket,
+//! the log.
 //!
 //! One stop before: `daemon::effects`, which passes the engine's wishes on. One stop after: `net::service`, and
-//! `daemon::event_loop` with what the kernel says.
+//! `daemon::event_loop` with what the kernel and the checks say.
+
+mod answers;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,75 +15,98 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{sleep, timeout};
 
-use super::channel::{CAPACITY, ProtocolHandle, Signal, Snapshot, ToProtocol, ToService};
+use super::audit;
+use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
+use super::checks::{Checks, Ports};
 use super::event_loop::read_clocks;
+use super::hooks::Hooks;
 use super::journal::{self, Journal};
 use super::logging::Log;
 use super::notices;
 use super::record::Record;
 use super::systemd;
-use crate::control::message::{Command, Reply};
-use crate::control::server::{Peer, Server};
-use crate::control::status::{self, Identity, TransitionStatus};
+use super::telling::Withdrawal;
+use crate::child::settle_thread;
+use crate::control::server::Server;
+use crate::control::status::Identity;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
 use crate::engine::params::{Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
-use crate::net::service::{NetService, Report, ServiceError, Status, Wish};
+use crate::net::service::{NetService, Report, ServiceError, Wish};
+
+/// What the service thread is to know from the start.
+pub(super) struct Setup {
+    pub identity: Identity,
+    pub params: NodeParams,
+    pub routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+    pub log: Log,
+    pub protocol: ProtocolHandle,
+}
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
 pub(super) struct Service {
     identity: Identity,
+    params: NodeParams,
     routers: BTreeMap<RouterKey, Arc<RouterParams>>,
-    fixed: Arc<Fixed>,
     log: Log,
-    journal: RefCell<Journal>,
+    journal: Rc<RefCell<Journal>>,
     protocol: ProtocolHandle,
+    hooks: Hooks,
+    ports: Ports,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
     /// The last summary for the service manager.
     told: RefCell<String>,
 }
 
 impl Service {
-    pub fn new(
-        identity: Identity,
-        routers: BTreeMap<RouterKey, Arc<RouterParams>>,
-        fixed: Arc<Fixed>,
-        log: Log,
-        protocol: ProtocolHandle,
-    ) -> Self {
-        let journal = RefCell::new(Journal::new(log.clone()));
-        Self { identity, routers, fixed, log, journal, protocol, states: RefCell::default(), told: RefCell::default() }
+    /// Makes the service and the checks that it is to run; inside a `LocalSet` only.
+    pub fn new(setup: Setup) -> (Rc<Self>, Checks) {
+        let Setup { identity, params, routers, log, protocol } = setup;
+        let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
+        let written = Rc::clone(&journal);
+        let report = move |report| written.borrow().write_hook(read_clocks(), &report);
+        let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
+        let (checks, ports) = Checks::new(&params);
+        let (states, told) = (RefCell::default(), RefCell::default());
+        let service = Self { identity, params, routers, log, journal, protocol, hooks, ports, states, told };
+        (Rc::new(service), checks)
     }
 
-    /// Serves until the protocol thread has finished and the kernel holds none of our addresses.
+    /// Serves until the protocol thread has finished, the kernel holds none of our addresses and hooks were told.
     ///
-    /// Inside a `LocalSet` only: the network service is a task of its own, so that it empties its channel while this one
-    /// waits for room. **Errors:** netlink or the control socket cannot be used at all.
+    /// Inside a `LocalSet` only: the network service and the checks are tasks of their own, so that they go on while this
+    /// one waits for room. **Errors:** netlink or the control socket cannot be used at all, or a task ended.
     pub async fn run(
         self: Rc<Self>,
+        checks: Checks,
         server: Server,
         mut from_protocol: mpsc::Receiver<ToService>,
     ) -> Result<(), ServiceFailure> {
+        audit::warn(&self.params);
+        for note in settle_thread().iter().filter(|_| audit::runs_programs(&self.params)) {
+            tracing::warn!("{note}");
+        }
+        if !self.start_hooks(&mut from_protocol).await {
+            self.hooks.stop(HOOKS_PATIENCE).await;
+            self.hooks.shutdown().await;
+            return Ok(());
+        }
         let (net, wishes) = mpsc::channel(CAPACITY);
         let reporter = Rc::clone(&self);
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
-        let watch = Watch::of(&NodeParams {
-            routers: self.routers.values().cloned().collect(),
-            fixed: (*self.fixed).clone(),
-            ..NodeParams::default()
-        });
         // The receiver goes away only together with the task, which is watched below.
-        let _ = net.send(Wish::Watch(watch)).await;
-        if *self.fixed != Fixed::default() {
-            let _ = net.send(Wish::Fix(Arc::clone(&self.fixed))).await;
+        let _ = net.send(Wish::Watch(Watch::of(&self.params))).await;
+        if self.params.fixed != Fixed::default() {
+            let _ = net.send(Wish::Fix(Arc::new(self.params.fixed.clone()))).await;
         }
+        let mut checking = Checking(spawn_local(checks.run(self.protocol.clone())));
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
         loop {
@@ -91,35 +117,67 @@ impl Service {
                     Some(message) => self.obey(message, &net).await,
                 },
                 _ = &mut netting => return Err(ServiceFailure::NetEnded),
+                _ = &mut checking.0 => return Err(ServiceFailure::ChecksEnded),
                 result = &mut server => return result.map_err(ServiceFailure::Control),
+                () = self.patience() => self.hooks.tell(read_clocks().mono),
             }
         }
-        systemd::stopping("removing addresses");
-        let settled = async {
-            // What is static goes last: the instances may need it until they have nothing left.
-            for wish in [Wish::Wanted(Vec::new()), Wish::Fix(Arc::default())] {
-                let _ = net.send(wish).await;
-                let (done, is_done) = oneshot::channel();
-                let _ = net.send(Wish::Settle(done)).await;
-                // An error means that the service is gone.
-                let _ = is_done.await;
-            }
-        };
-        if timeout(RELEASE_PATIENCE, settled).await.is_err() {
-            tracing::error!("the kernel did not remove all addresses within {RELEASE_PATIENCE:?}");
-        }
+        drop(checking);
+        self.end(&net).await;
         Ok(())
     }
 
+    /// Runs the startup program and opens the pipes; says whether the daemon goes on.
+    async fn start_hooks(&self, from_protocol: &mut mpsc::Receiver<ToService>) -> bool {
+        let startup = self.hooks.startup();
+        tokio::pin!(startup);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut startup => return true,
+                message = from_protocol.recv() => match message {
+                    Some(ToService::Finished) | None => return false,
+                    Some(ToService::Signal(signal)) => self.signal(signal),
+                    // Nothing takes part yet, so there is nothing to do for it.
+                    Some(ToService::Outputs(..) | ToService::Resync { .. } | ToService::SendFailed { .. }) => {}
+                },
+            }
+        }
+    }
+
+    /// Removes the addresses, tells the hooks, and removes what is static: the instances and programs may need it until they
+    /// have nothing left.
+    async fn end(&self, net: &Net) {
+        systemd::stopping("removing addresses");
+        settle(net, Wish::Wanted(Vec::new())).await;
+        self.hooks.stop(HOOKS_PATIENCE).await;
+        if self.params.fixed != Fixed::default() {
+            settle(net, Wish::Fix(Arc::default())).await;
+        }
+        self.hooks.shutdown().await;
+    }
+
+    /// Waits until something is to be told although what it waits for has not happened.
+    async fn patience(&self) {
+        match self.hooks.deadline() {
+            Some(at) => sleep(at.since(read_clocks().mono)).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Does what the protocol thread wants; waits while the network service has no room for more.
-    async fn obey(&self, message: ToService, net: &Net) {
+    async fn obey(self: &Rc<Self>, message: ToService, net: &Net) {
         match message {
             ToService::Outputs(now, outputs) => {
                 for output in outputs {
-                    if let Some(wish) = self.carry_out(now, output) {
+                    if let Some(wish) = self.carry_out(now, &output) {
                         let _ = net.send(wish).await;
                     }
+                    if let Some((router, withdrawal)) = self.hooks.observe(now, &output) {
+                        self.await_withdrawal(router, withdrawal, net).await;
+                    }
                 }
+                self.hooks.tell(now.mono);
             }
             ToService::Resync { wanted, lost } => {
                 tracing::warn!(lost, "the service thread fell behind; wishes are made up for");
@@ -128,6 +186,8 @@ impl Service {
                 if let Some(snapshot) = self.snapshot().await {
                     let states = snapshot.routers.iter().map(|router| (router.key, router.state));
                     self.states.replace(states.collect());
+                    self.hooks.correct(&snapshot);
+                    self.hooks.tell(snapshot.now.mono);
                 }
             }
             ToService::Signal(signal) => self.signal(signal),
@@ -141,19 +201,33 @@ impl Service {
     }
 
     /// Writes an event down, or turns an output into a wish.
-    fn carry_out(&self, now: Now, output: Output) -> Option<Wish> {
+    fn carry_out(&self, now: Now, output: &Output) -> Option<Wish> {
         match output {
             Output::AcquireVips { router } => {
-                Some(Wish::Acquire { router, params: Arc::clone(self.routers.get(&router)?) })
+                Some(Wish::Acquire { router: *router, params: Arc::clone(self.routers.get(router)?) })
             }
-            Output::ReleaseVips { router } => Some(Wish::Release { router }),
-            Output::Announce { router, vips } => Some(Wish::Announce { router, vips }),
+            Output::ReleaseVips { router } => Some(Wish::Release { router: *router }),
+            Output::Announce { router, vips } => Some(Wish::Announce { router: *router, vips: vips.clone() }),
             Output::Event(event) => {
-                self.write_down(now, &event);
+                self.write_down(now, event);
                 None
             }
             Output::Send(_) | Output::Finished => None,
         }
+    }
+
+    /// Tells the hooks when the kernel has none of a router's addresses any more.
+    async fn await_withdrawal(self: &Rc<Self>, router: RouterKey, withdrawal: Withdrawal, net: &Net) {
+        let Some(params) = self.routers.get(&router) else { return };
+        let (reply, is_gone) = oneshot::channel();
+        let _ = net.send(Wish::Withdrawn { params: Arc::clone(params), reply }).await;
+        let service = Rc::clone(self);
+        spawn_local(async move {
+            // An error means that the network service is gone, and with it the daemon.
+            if is_gone.await.is_ok() {
+                service.hooks.withdrawn(read_clocks().mono, router, withdrawal);
+            }
+        });
     }
 
     fn write_down(&self, now: Now, event: &Event) {
@@ -179,7 +253,11 @@ impl Service {
     /// Passes on what the kernel says.
     fn report(&self, report: Report) {
         match report {
-            Report::Interface(interface) => self.protocol.send(ToProtocol::Input(Input::Interface(interface))),
+            Report::Interface(interface) => {
+                self.ports.look(&interface);
+                self.hooks.look(&interface);
+                self.protocol.send(ToProtocol::Input(Input::Interface(interface)));
+            }
             Report::Vips { router, held } => self.protocol.send(ToProtocol::Input(Input::Vips { router, held })),
             Report::Ready => {
                 self.protocol.send(ToProtocol::Input(Input::Startup));
@@ -225,34 +303,6 @@ impl Service {
             }
         }
     }
-
-    /// Answers a client of the control socket.
-    async fn answer(&self, command: Command, _peer: Peer, net: Net) -> Reply {
-        match command {
-            Command::Status => match self.status(&net).await {
-                Some(status) => Reply::Status(Box::new(status)),
-                None => Reply::refusal("the daemon is stopping"),
-            },
-        }
-    }
-
-    /// Asks the protocol thread how things are; `None`: it has ended.
-    async fn snapshot(&self) -> Option<Snapshot> {
-        let (reply, snapshot) = oneshot::channel();
-        self.protocol.send(ToProtocol::Snapshot(reply));
-        snapshot.await.ok()
-    }
-
-    async fn status(&self, net: &Net) -> Option<status::Status> {
-        let Snapshot { now, routers } = self.snapshot().await?;
-        let (reply, present) = oneshot::channel();
-        let asked = routers.iter().map(|router| Arc::clone(&router.params)).collect();
-        net.send(Wish::Status { routers: asked, reply }).await.ok()?;
-        let Status { present, .. } = present.await.ok()?;
-        let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();
-        let with_presence = routers.iter().zip(present.iter().map(Vec::as_slice));
-        Some(status::status(&self.identity, now, with_presence, transitions))
-    }
 }
 
 /// Why the service thread ended before its time.
@@ -262,6 +312,8 @@ pub(super) enum ServiceFailure {
     Net(ServiceError),
     /// The network service ended by itself.
     NetEnded,
+    /// The checks ended by themselves.
+    ChecksEnded,
     /// The control socket cannot be used.
     Control(io::Error),
 }
@@ -271,6 +323,7 @@ impl fmt::Display for ServiceFailure {
         match self {
             Self::Net(error) => error.fmt(f),
             Self::NetEnded => f.write_str("the network service ended by itself"),
+            Self::ChecksEnded => f.write_str("the checks ended by themselves"),
             Self::Control(error) => write!(f, "cannot use the control socket: {error}"),
         }
     }
@@ -279,5 +332,31 @@ impl fmt::Display for ServiceFailure {
 /// The way to the network service.
 type Net = mpsc::Sender<Wish>;
 
+/// The task of the checks; ends with this value, and their programs with it.
+struct Checking(JoinHandle<()>);
+
+impl Drop for Checking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Asks for a wish that makes addresses go, and waits until they are gone.
+async fn settle(net: &Net, wish: Wish) {
+    let settled = async {
+        let _ = net.send(wish).await;
+        let (done, is_done) = oneshot::channel();
+        let _ = net.send(Wish::Settle(done)).await;
+        // An error means that the service is gone.
+        let _ = is_done.await;
+    };
+    if timeout(RELEASE_PATIENCE, settled).await.is_err() {
+        tracing::error!("the kernel did not remove all addresses within {RELEASE_PATIENCE:?}");
+    }
+}
+
 /// How long the kernel may take to remove addresses at the end.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long hooks may take at the end.
+const HOOKS_PATIENCE: Duration = Duration::from_secs(10);

@@ -7,7 +7,6 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
@@ -20,8 +19,8 @@ use super::effects::Effects;
 use super::event_loop::{EventLoop, read_clocks};
 use super::logging::{self, Log};
 use super::record::Level;
-use super::service::{Service, ServiceFailure};
-use crate::config::{self, Config, LocalHost, Problems, Unplaced};
+use super::service::{Service, ServiceFailure, Setup};
+use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
 use crate::control::lock::{LockError, lock};
 use crate::control::server::{BindError, Server};
 use crate::control::status::Identity;
@@ -74,7 +73,10 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
     let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
     for warning in &loaded.warnings {
         let (file, line, column) = (&warning.file, warning.line, warning.column);
-        tracing::warn!("{file}:{line}:{column}: {}", warning.text());
+        match warning.severity() {
+            Severity::Note => tracing::info!("{file}:{line}:{column}: {}", warning.text()),
+            Severity::Warning | Severity::Error => tracing::warn!("{file}:{line}:{column}: {}", warning.text()),
+        }
     }
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;
@@ -101,14 +103,16 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let fixed = std::sync::Arc::new(params.fixed.clone());
-    let service = Service::new(identity, routers, fixed, log.clone(), protocol);
+    let setup = Setup { identity, params, routers, log: log.clone(), protocol };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
         .spawn(move || {
             let _alarm = alarm;
-            LocalSet::new().block_on(&runtime, Rc::new(service).run(server, from_protocol))
+            LocalSet::new().block_on(&runtime, async {
+                let (service, checks) = Service::new(setup);
+                service.run(checks, server, from_protocol).await
+            })
         })
         .map_err(StartError::System)?;
     event_loop.run();

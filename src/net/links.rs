@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::netlink::{Address, Dump, Event, Link, OUR_PROTOCOL, Place};
 use crate::engine::input::Interface;
-use crate::engine::params::NodeParams;
+use crate::engine::params::{CheckKind, NodeParams};
 
 /// What the view is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,11 @@ impl Watch {
                     watch.homes.insert((interface.clone(), vip.address, vip.prefix_len));
                     watch.vips.insert(vip.address);
                 }
+            }
+        }
+        for check in &params.checks {
+            if let CheckKind::Interface(name) = &check.kind {
+                watch.interfaces.insert(name.clone());
             }
         }
         watch

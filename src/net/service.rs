@@ -57,6 +57,14 @@ pub enum Wish {
     /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
     /// whoever waits sets himself a limit.
     Settle(oneshot::Sender<()>),
+    /// Answer when none of this router's VIPs is still to be deleted, whatever others wait for. As with `Settle`, whoever
+    /// waits sets himself a limit.
+    Withdrawn {
+        /// Whose.
+        params: Arc<RouterParams>,
+        /// Where to.
+        reply: oneshot::Sender<()>,
+    },
     /// Answer with what the kernel holds of these routers' VIPs, wanted or not.
     Status {
         /// Whose.
@@ -151,6 +159,7 @@ pub struct NetService<F> {
     is_deaf: bool,
     is_closed: bool,
     settling: Vec<oneshot::Sender<()>>,
+    withdrawing: Vec<(Arc<RouterParams>, oneshot::Sender<()>)>,
     changes: Vec<Change>,
     batch: Vec<Job>,
     entries: Vec<routes::Job>,
@@ -189,6 +198,7 @@ impl<F: FnMut(Report)> NetService<F> {
             is_deaf: false,
             is_closed: false,
             settling: Vec::new(),
+            withdrawing: Vec::new(),
             changes: Vec::new(),
             batch: Vec::new(),
             entries: Vec::new(),
@@ -311,6 +321,7 @@ impl<F: FnMut(Report)> NetService<F> {
                 announce(&mut self.announcer, &mut self.pace, router, vips);
             }
             Wish::Settle(reply) => self.settling.push(reply),
+            Wish::Withdrawn { params, reply } => self.withdrawing.push((params, reply)),
             Wish::Status { routers, reply } => {
                 let present = routers.iter().map(|params| self.present(params)).collect();
                 // Whoever asked may have gone away.
@@ -391,6 +402,10 @@ impl<F: FnMut(Report)> NetService<F> {
             for reply in self.settling.drain(..) {
                 let _ = reply.send(());
             }
+        }
+        let (vips, links) = (&self.vips, &self.links);
+        for (_, reply) in self.withdrawing.extract_if(.., |(params, _)| !vips.is_leaving(params, links)) {
+            let _ = reply.send(());
         }
     }
 

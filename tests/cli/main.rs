@@ -1,5 +1,6 @@
 //! The built binary from outside: what it prints, where, and with which exit code.
 
+mod programs;
 mod requirements;
 
 use std::fs;
@@ -16,11 +17,12 @@ fn every_example_is_quiet() {
     let mut seen = 0;
     for entry in fs::read_dir(in_tree("conf")).unwrap() {
         let path = entry.unwrap().path();
-        let output = vrrpd(&["check", path.to_str().unwrap()]);
+        // Their programs are of nobody's host.
+        let output = vrrpd(&["check", "--no-programs", path.to_str().unwrap()]);
         assert_eq!(outcome(&output), (0, String::new(), String::new()), "{}", path.display());
         seen += 1;
     }
-    assert!(seen >= 5, "{seen} examples");
+    assert!(seen >= 7, "{seen} examples");
 }
 
 #[test]
@@ -134,14 +136,20 @@ fn a_file_that_is_no_configuration_is_refused() {
 fn a_keepalived_conf_is_checked_and_converted() {
     let text =
         b"vrrp_instance web {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n  192.0.2.30\n }\n}\n";
-    let warning = "f.conf:5:3: warning: 192.0.2.30 has no prefix length and gets /32, as with Keepalived\n";
+    let note = "f.conf:5:3: note: 192.0.2.30 has no prefix length and gets /32, as with Keepalived\n";
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("f.conf"), text).unwrap();
     let run = |arguments: &[&str]| outcome(&command(arguments).current_dir(directory.path()).output().unwrap());
-    assert_eq!(run(&["check", "f.conf"]), (0, String::new(), warning.to_owned()));
-    assert_eq!(run(&["check", "--strict", "f.conf"]), (78, String::new(), warning.to_owned()));
+    assert_eq!(run(&["check", "f.conf"]), (0, String::new(), note.to_owned()));
+    assert_eq!(run(&["check", "--strict", "f.conf"]), (0, String::new(), note.to_owned()));
+    let odd = String::from_utf8(text.to_vec()).unwrap() + "vrrp_script unused {\n script /bin/true\n}\n";
+    fs::write(directory.path().join("odd.conf"), odd).unwrap();
+    let warning = "odd.conf:8:1: warning: vrrp_script unused is used by no instance\n";
+    let lines = note.replace("f.conf", "odd.conf") + warning;
+    assert_eq!(run(&["check", "odd.conf"]), (0, String::new(), lines.clone()));
+    assert_eq!(run(&["check", "--strict", "odd.conf"]), (78, String::new(), lines));
     let (code, toml, stderr) = run(&["convert", "f.conf"]);
-    assert_eq!((code, stderr.as_str()), (0, warning));
+    assert_eq!((code, stderr.as_str()), (0, note));
     assert!(toml.starts_with("[instance.web]\ninterface = \"eth0\"\n"), "{toml}");
     assert_eq!(outcome(&with_input(&["check", "-"], toml.as_bytes())), (0, String::new(), String::new()));
     assert_eq!(outcome(&with_input(&["convert", "-"], text)).1, toml);
@@ -225,14 +233,19 @@ fn manual_pages_name_the_options_of_help() {
 fn the_documentation_names_every_key_and_its_example_is_good() {
     let page = fs::read_to_string(in_tree("docs/configuration.md")).unwrap();
     let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    assert_eq!(outcome(&with_input(&["check", "-"], example.as_bytes())), (0, String::new(), String::new()));
+    assert_eq!(
+        outcome(&with_input(&["check", "--no-programs", "-"], example.as_bytes())),
+        (0, String::new(), String::new())
+    );
 
     // An unknown key far from every other makes `check` list the keys of its table.
-    let text = "zzzzzzzz = 1\n[daemon]\nzzzzzzzz = 1\n[instance.web]\nzzzzzzzz = 1\n\
-                addresses = [{ zzzzzzzz = 1 }]\npeers = [{ zzzzzzzz = 1 }]\n[[instance.web.node]]\nzzzzzzzz = 1\n";
+    let text = "zzzzzzzz = 1\n[daemon]\nzzzzzzzz = 1\nnotify_fifo = { zzzzzzzz = 1 }\n[instance.web]\nzzzzzzzz = 1\n\
+                addresses = [{ zzzzzzzz = 1 }]\npeers = [{ zzzzzzzz = 1 }]\nchecks = [{ zzzzzzzz = 1 }]\n\
+                notify = { zzzzzzzz = 1 }\n[[instance.web.node]]\nzzzzzzzz = 1\n[check.a]\nzzzzzzzz = 1\n\
+                process = { zzzzzzzz = 1 }\n[group.g]\nzzzzzzzz = 1\n";
     let (_, _, stderr) = outcome(&with_input(&["check", "-"], text.as_bytes()));
     let lists: Vec<_> = stderr.lines().filter_map(|line| line.split_once("; it has ")).map(|(_, keys)| keys).collect();
-    assert_eq!(lists.len(), 6, "{stderr}");
+    assert_eq!(lists.len(), 12, "{stderr}");
     for key in lists.into_iter().flat_map(|keys| keys.split(", ")) {
         let name = key.trim_matches('`');
         let is_there = page.contains(key) || page.contains(&format!("[{name}")) || page.contains(&format!(".{name}]]"));

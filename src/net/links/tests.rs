@@ -1,6 +1,10 @@
 //! Tests of the view of interfaces and addresses.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
+use crate::engine::params::{CheckParams, Initial};
 
 fn link(index: u32, name: &str) -> Link {
     Link { index, name: name.into(), is_up: true, is_running: true, mac: Some([2, 0, 0, 0, 0, 1]) }
@@ -184,4 +188,25 @@ fn configured_source_is_found_on_another_interface_and_followed() {
     assert_eq!(elsewhere(&mut links), [("eth0".to_owned(), vec![source])]);
     apply(&mut links, Event::AddressGone(address(1, "10.255.0.1/32").place));
     assert_eq!(elsewhere(&mut links), [("eth0".to_owned(), vec![])]);
+}
+
+#[test]
+fn interfaces_that_checks_name_are_watched() {
+    let check = |name: &str, kind| {
+        Arc::new(CheckParams {
+            name: name.to_owned(),
+            kind,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            rise: 1,
+            fall: 1,
+            initial: Initial::Unknown,
+        })
+    };
+    let checks = vec![
+        check("uplink", CheckKind::Interface("eth9".to_owned())),
+        check("unit", CheckKind::Unit("haproxy.service".to_owned())),
+    ];
+    let watch = Watch::of(&NodeParams { checks, ..NodeParams::default() });
+    assert_eq!(watch.interfaces, BTreeSet::from(["eth9".to_owned()]));
 }

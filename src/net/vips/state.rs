@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::VipId;
+use super::{VipId, Vips};
 use crate::engine::input::RouterKey;
 use crate::engine::params::{RouterParams, Scope, Vip};
 use crate::net::links::Links;
@@ -75,6 +75,21 @@ pub(super) enum Phase {
     Taken,
     /// The kernel holds it.
     Held,
+}
+
+impl Vips {
+    /// Says whether any of a router's addresses is still to be deleted.
+    pub fn is_leaving(&self, params: &RouterParams, links: &Links) -> bool {
+        let is_doomed = |vip: &Vip| {
+            let link = links.named(interface_of(vip, params));
+            link.is_some_and(|link| {
+                let place = Place { interface: link.index, address: vip.address, prefix_len: vip.prefix_len };
+                self.doomed.contains_key(&place)
+            })
+        };
+        // They go in their order, so the last one tells first.
+        params.vips.iter().rev().any(is_doomed)
+    }
 }
 
 impl Router {

@@ -344,3 +344,20 @@ fn work_grows_with_the_number_of_changes_and_not_faster() {
     assert_eq!(world.work().len(), 4080);
     assert!(world.vips.wanting().next().is_none() && !world.vips.is_deleting());
 }
+
+#[test]
+fn a_router_is_leaving_until_its_own_addresses_are_deleted() {
+    let mut world = World::new();
+    let (one, two) = (params(&["10.0.1.1/32", "10.0.1.2/32"]), params(&["10.0.2.1/32"]));
+    world.acquire(A, Arc::clone(&one));
+    world.acquire(B, Arc::clone(&two));
+    world.work();
+    let is_leaving = |world: &World, params| world.vips.is_leaving(params, &world.links);
+    assert!(!is_leaving(&world, &one), "held and wanted");
+    world.vips.release(A, &world.links);
+    assert!(is_leaving(&world, &one) && !is_leaving(&world, &two));
+    world.work();
+    assert!(!is_leaving(&world, &one));
+    world.vips.release(B, &world.links);
+    assert!(is_leaving(&world, &two) && !is_leaving(&world, &one), "others are not waited for");
+}

@@ -1,0 +1,47 @@
+//! What the service thread answers to clients of the control socket.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Net, Service};
+use crate::control::message::{Command, Reply};
+use crate::control::server::Peer;
+use crate::control::status::{self, Seen, TransitionStatus};
+use crate::daemon::channel::{Snapshot, ToProtocol};
+use crate::net::service::{Status, Wish};
+
+impl Service {
+    /// Answers a client of the control socket.
+    pub(super) async fn answer(&self, command: Command, _peer: Peer, net: Net) -> Reply {
+        match command {
+            Command::Status => match self.status(&net).await {
+                Some(status) => Reply::Status(Box::new(status)),
+                None => Reply::refusal("the daemon is stopping"),
+            },
+        }
+    }
+
+    /// Asks the protocol thread how things are; `None`: it has ended.
+    pub(super) async fn snapshot(&self) -> Option<Snapshot> {
+        let (reply, snapshot) = oneshot::channel();
+        self.protocol.send(ToProtocol::Snapshot(reply));
+        snapshot.await.ok()
+    }
+
+    async fn status(&self, net: &Net) -> Option<status::Status> {
+        let Snapshot { now, routers, checks, groups } = self.snapshot().await?;
+        let (reply, present) = oneshot::channel();
+        let asked = routers.iter().map(|router| Arc::clone(&router.params)).collect();
+        net.send(Wish::Status { routers: asked, reply }).await.ok()?;
+        let Status { present, .. } = present.await.ok()?;
+        let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();
+        let seen = routers.iter().zip(present.iter().map(Vec::as_slice));
+        let seen = seen.map(|(router, present)| Seen { router, present, hooks: self.hooks.status(router.key) });
+        let groups = groups.iter().map(|group| {
+            let params = self.params.groups.iter().find(|params| *params.name == *group.name);
+            (group, params.map(AsRef::as_ref), self.hooks.status_of_group(&group.name))
+        });
+        Some(status::status(&self.identity, now, seen, &checks, groups, transitions))
+    }
+}
