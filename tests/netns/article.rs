@@ -193,7 +193,7 @@ fn shows_address(cluster: &Cluster, holders: &[Node]) -> Result<(), LabError> {
 }
 
 /// Checks that a node's daemon has written these words.
-fn said(cluster: &Cluster, node: Node, words: &str) -> Result<(), LabError> {
+pub fn said(cluster: &Cluster, node: Node, words: &str) -> Result<(), LabError> {
     let awaited = format!("{words:?} in the log of node {node}");
     let has_words = || cluster.lines(node).iter().any(|line| line.contains(words));
     cluster.watch.wait(&awaited, PATIENCE, |_| has_words().then_some(()))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub struct Cluster {
     /// What every node is told.
     pub plan: Plan,
     kinds: Vec<Kind>,
-    /// Keepalived's files, where a node has one that is not written from the plan.
+    /// The daemons' files, where a node has one that is not written from the plan.
     files: BTreeMap<Node, String>,
     scratch: Scratch,
     starts: u32,
@@ -43,11 +44,36 @@ impl Cluster {
         Ok(Self { daemons, probe, watch, lab, plan, kinds, files, scratch, starts: 0 })
     }
 
-    /// Builds the laboratory as [`Cluster::new`] does, for nodes whose keepalived.conf is given, one for each node.
+    /// Builds the laboratory as [`Cluster::new`] does, for nodes whose configuration is given, one for each node.
     pub fn with_files(plan: &Plan, kinds: &[Kind], files: &[String]) -> Result<Self, LabError> {
         let mut cluster = Self::new(plan, kinds)?;
         cluster.files = plan.nodes().zip(files.iter().cloned()).collect();
         Ok(cluster)
+    }
+
+    /// Gives a node a file of its own, from its next start on.
+    pub fn configure(&mut self, node: Node, text: String) {
+        self.files.insert(node, text);
+    }
+
+    /// Returns a path that is this node's own; gone with the cluster.
+    pub fn path(&self, name: &str, node: Node) -> PathBuf {
+        self.scratch.path().join(format!("{name}-{node}"))
+    }
+
+    /// Makes a node's service well or sick: the file that its check looks at is there or not.
+    pub fn set_healthy(&self, node: Node, is_healthy: bool) -> Result<(), LabError> {
+        let path = self.path("healthy", node);
+        let done = if is_healthy { std::fs::write(&path, "") } else { std::fs::remove_file(&path) };
+        done.map_err(LabError::kernel(format!("change {}", path.display())))
+    }
+
+    /// Returns what `vrrpd status` prints about a node's daemon, and its exit code.
+    pub fn status(&self, node: Node, arguments: &[&str]) -> Result<(String, i32), LabError> {
+        match self.daemons.get(&node) {
+            Some(daemon) => daemon.status(arguments),
+            None => Ok((String::new(), 3)),
+        }
     }
 
     /// Returns what runs on a node; a third node runs what the first does.
@@ -64,7 +90,7 @@ impl Cluster {
         self.lab.heal(node)?;
         let (kind, lab, plan) = (self.kind(node), &self.lab, &self.plan);
         let daemon = match self.files.get(&node) {
-            Some(conf) => Daemon::start_with(kind, lab, plan, node, &folder, conf)?,
+            Some(text) => Daemon::start_with(kind, lab, plan, node, &folder, text)?,
             None => Daemon::start(kind, lab, plan, node, &folder)?,
         };
         self.daemons.insert(node, daemon);
@@ -104,6 +130,11 @@ impl Cluster {
     /// Undoes [`Cluster::isolate`] and [`Cluster::unplug`].
     pub fn heal(&self, node: Node) -> Result<(), LabError> {
         self.lab.heal(node)
+    }
+
+    /// Returns where everything happens.
+    pub fn lab(&self) -> &Lab {
+        &self.lab
     }
 
     /// Returns the address that the client asks.

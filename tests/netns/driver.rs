@@ -59,27 +59,28 @@ pub struct Daemon {
     /// Last first: the order in which they are stopped.
     processes: Vec<Process>,
     kind: Kind,
+    folder: PathBuf,
 }
 
 impl Daemon {
     /// Starts a daemon on a node; `folder` is its own and exists.
     pub fn start(kind: Kind, lab: &Lab, plan: &Plan, node: Node, folder: &Path) -> Result<Self, LabError> {
-        Self::start_with(kind, lab, plan, node, folder, &keepalived_conf(plan, node))
+        Self::start_with(kind, lab, plan, node, folder, &config(kind, plan, node))
     }
 
-    /// Starts a daemon as [`Daemon::start`] does; where it reads a keepalived.conf, that has this text.
+    /// Starts a daemon as [`Daemon::start`] does, with this text for its file; FRR's is written from the plan.
     pub fn start_with(
         kind: Kind,
         lab: &Lab,
         plan: &Plan,
         node: Node,
         folder: &Path,
-        conf: &str,
+        text: &str,
     ) -> Result<Self, LabError> {
         let processes = match kind {
-            Kind::Keepalived => vec![run(lab, node, keepalived(conf, folder)?)?],
-            Kind::Vrrpd => vec![run(lab, node, vrrpd("vrrpd.toml", &plan.toml(node), folder)?)?],
-            Kind::VrrpdConf => vec![run(lab, node, vrrpd("keepalived.conf", conf, folder)?)?],
+            Kind::Keepalived => vec![run(lab, node, keepalived(text, folder)?)?],
+            Kind::Vrrpd => vec![run(lab, node, vrrpd("vrrpd.toml", text, folder)?)?],
+            Kind::VrrpdConf => vec![run(lab, node, vrrpd("keepalived.conf", text, folder)?)?],
             Kind::Frr => {
                 prepare_frr(lab, plan, node, folder)?;
                 let zebra = run(lab, node, frr("zebra", folder)?)?;
@@ -87,7 +88,7 @@ impl Daemon {
                 vec![run(lab, node, frr("vrrpd", folder)?)?, zebra]
             }
         };
-        Ok(Self { processes, kind })
+        Ok(Self { processes, kind, folder: folder.to_owned() })
     }
 
     /// Says whether all of it is running.
@@ -98,6 +99,14 @@ impl Daemon {
     /// Returns all that it wrote.
     pub fn lines(&self) -> Vec<String> {
         self.processes.iter().flat_map(|process| process.last_lines(usize::MAX)).collect()
+    }
+
+    /// Returns what `vrrpd status` prints about it, and its exit code; of ours only.
+    pub fn status(&self, arguments: &[&str]) -> Result<(String, i32), LabError> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vrrpd"));
+        command.arg("status").arg("--runtime-dir").arg(self.folder.join("run")).args(arguments);
+        let output = command.output().map_err(LabError::kernel("run vrrpd status"))?;
+        Ok((String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().unwrap_or(-1)))
     }
 
     /// Returns its last words.
@@ -152,6 +161,14 @@ fn keepalived(conf: &str, folder: &Path) -> Result<Command, LabError> {
     // Its dumps go there.
     command.env("TMPDIR", folder);
     Ok(command)
+}
+
+/// Returns what a node's configuration file says in the language of its daemon.
+pub fn config(kind: Kind, plan: &Plan, node: Node) -> String {
+    match kind {
+        Kind::Vrrpd => plan.toml(node),
+        Kind::Keepalived | Kind::VrrpdConf | Kind::Frr => keepalived_conf(plan, node),
+    }
 }
 
 fn keepalived_conf(plan: &Plan, node: Node) -> String {

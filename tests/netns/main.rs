@@ -9,16 +9,25 @@
 #![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
 
 mod article;
+mod balancer;
 mod cluster;
 mod conformance;
 mod demo;
 mod driver;
+mod health;
+mod hooks;
 mod laboratory;
+mod load;
 mod measure;
+mod processes;
 mod refusals;
+mod serving;
+mod status;
 mod stories;
 mod story;
 mod tap;
+mod watching;
+mod web;
 
 use std::io::Write;
 use std::sync::{Mutex, Once, PoisonError};

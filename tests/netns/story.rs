@@ -47,6 +47,10 @@ pub enum Act {
     Unplug(Node),
     /// It is connected again.
     Heal(Node),
+    /// What a node's check looks at breaks.
+    Break(Node),
+    /// It works again.
+    Repair(Node),
 }
 
 /// What the client may miss during a step.
@@ -136,6 +140,8 @@ fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
         Act::Isolate(node) => cluster.isolate(node),
         Act::Unplug(node) => cluster.unplug(node),
         Act::Heal(node) => cluster.heal(node),
+        Act::Break(node) => cluster.set_healthy(node, false),
+        Act::Repair(node) => cluster.set_healthy(node, true),
     }
 }
 
@@ -143,7 +149,13 @@ fn act(cluster: &mut Cluster, act: Act) -> Result<(), LabError> {
 fn limit(cluster: &Cluster, step: &Step) -> Duration {
     let start = match step.act {
         Act::Start(node) | Act::Swap(node, _) => cluster.kind(node).start_slack(),
-        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Unplug(_) | Act::Heal(_) => Duration::ZERO,
+        Act::Stop(_)
+        | Act::Die(_)
+        | Act::Isolate(_)
+        | Act::Unplug(_)
+        | Act::Heal(_)
+        | Act::Break(_)
+        | Act::Repair(_) => Duration::ZERO,
     };
     longest_master_down(cluster) + start + SLACK
 }
@@ -152,7 +164,13 @@ fn limit(cluster: &Cluster, step: &Step) -> Duration {
 fn idle(cluster: &Cluster, step: &Step) -> Duration {
     let start = match step.act {
         Act::Start(node) | Act::Swap(node, _) => cluster.kind(node).start_slack() / 2,
-        Act::Stop(_) | Act::Die(_) | Act::Isolate(_) | Act::Unplug(_) | Act::Heal(_) => Duration::ZERO,
+        Act::Stop(_)
+        | Act::Die(_)
+        | Act::Isolate(_)
+        | Act::Unplug(_)
+        | Act::Heal(_)
+        | Act::Break(_)
+        | Act::Repair(_) => Duration::ZERO,
     };
     longest_master_down(cluster) + start.max(SLACK)
 }
@@ -222,7 +240,7 @@ fn check_outage(
             check_not_early(cluster, taker, dead, since)?;
             too_long(taker.map(|node| cluster.plan.master_down(node)).unwrap_or_default() + SLACK)
         }
-        (Miss::Death, Act::Start(_) | Act::Stop(_) | Act::Swap(..) | Act::Heal(_)) => {
+        (Miss::Death, Act::Start(_) | Act::Stop(_) | Act::Swap(..) | Act::Heal(_) | Act::Break(_) | Act::Repair(_)) => {
             Err(wrong("a death without a dead node".into()))
         }
     }
