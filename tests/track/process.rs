@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use vrrpd::engine::input::CheckResult::{Failed, Passed};
 use vrrpd::engine::params::{ArgumentMatch, CheckKind, CheckParams, ProcessParams, ProcessTarget};
 
-use super::world::{Folder, PATIENCE, Process, check, ms, run};
+use super::world::{Folder, PATIENCE, Process, check, ms, run, skipped};
 
 /// An interval at which nothing here would be noticed in time.
 const NEVER: Duration = Duration::from_secs(1000);
@@ -51,7 +51,7 @@ fn has_connector(name: &str) -> bool {
     };
     let answer = answers();
     if let Err(error) = &answer {
-        println!("SKIPPED: {name} needs the kernel's process connector: {error}");
+        skipped(&format!("{name} needs the kernel's process connector: {error}"));
     }
     answer.is_ok()
 }
