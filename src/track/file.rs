@@ -22,6 +22,7 @@ use super::Outcome;
 use super::number;
 use super::ready::Ready;
 use super::schedule::ticks;
+use super::tcp::refusal;
 use crate::engine::input::CheckResult;
 use crate::engine::params::FileSense;
 
@@ -63,7 +64,7 @@ fn look(path: &Path, sense: FileSense, last: Option<CheckResult>) -> Outcome {
             let result = if exists == wanted { CheckResult::Passed } else { CheckResult::Failed };
             Outcome { result, words: if exists { "exists" } else { "does not exist" }.to_owned() }
         }
-        Err(error) => Outcome::failed(format!("cannot be looked at: {error}")),
+        Err(error) => Outcome::failed(format!("cannot be looked at: {}", refusal(&error))),
     }
 }
 
@@ -71,15 +72,16 @@ fn number_outcome(path: &Path, last: Option<CheckResult>) -> Outcome {
     let number = |number, words| Outcome { result: CheckResult::Number(number), words };
     match read_start(path) {
         Ok(text) => match number::parse(&text) {
-            Some(value) => number(value, format!("value {value}")),
+            // The number says it all.
+            Some(value) => number(value, String::new()),
             None => match last {
-                Some(CheckResult::Number(last)) => number(last, format!("value {last}: another one is out of range")),
+                Some(CheckResult::Number(last)) => number(last, "the file holds one that is out of range".to_owned()),
                 Some(CheckResult::Passed | CheckResult::Failed) | None => {
-                    number(0, "value 0: the one in the file is out of range".to_owned())
+                    number(0, "the file holds one that is out of range".to_owned())
                 }
             },
         },
-        Err(error) => number(0, format!("value 0: {error}")),
+        Err(error) => number(0, refusal(&error)),
     }
 }
 
