@@ -119,6 +119,7 @@ fn is_ours(name: &str) -> bool {
     matches!(name, "IFS" | "LD_PRELOAD" | "LD_LIBRARY_PATH" | "NOTIFY_SOCKET")
         || name.starts_with("LISTEN_")
         || name.starts_with("WATCHDOG_")
+        || name.starts_with("VRRPD_")
 }
 
 /// Returns where programs without a slash are looked for.

@@ -35,9 +35,10 @@ impl VirtualRouter {
         let Some(local) = self.local else { return };
         match rank((priority, heard.source), (self.effective, local.source)) {
             Ordering::Greater if priority > self.effective => {
-                let is_offered = self.is_offering();
+                // With what it is configured to have it would have stayed Master, or it has just said that it may not.
+                let is_outranked = self.is_offering() || priority < self.params.priority;
                 let reason =
-                    if is_offered { Reason::Outranked { priority } } else { Reason::HigherPriority { priority } };
+                    if is_outranked { Reason::Outranked { priority } } else { Reason::HigherPriority { priority } };
                 self.step_down(now, heard, priority, reason, out);
             }
             Ordering::Greater => self.step_down(now, heard, priority, Reason::HigherAddress, out),
