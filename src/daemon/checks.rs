@@ -62,16 +62,10 @@ impl Checks {
     pub async fn run(self, protocol: ProtocolHandle) {
         let report = |check, result, words| protocol.send(ToProtocol::Input(Input::Check { check, result, words }));
         let others = async {
-            match self.run_by_track.is_empty() {
-                true => std::future::pending().await,
-                false => {
-                    let reported = protocol.clone();
-                    let report = move |track::Report { check, result, words }| {
-                        reported.send(ToProtocol::Input(Input::Check { check, result, words }));
-                    };
-                    track::run(self.run_by_track, self.scripts, report).await;
-                }
+            if self.run_by_track.is_empty() {
+                return std::future::pending().await;
             }
+            track::run(self.run_by_track, self.scripts, |seen| report(seen.check, seen.result, seen.words)).await;
         };
         let followed = self.of_interfaces.into_iter().map(|(key, check, port)| follow(key, check, port, &report));
         let interfaces = async {

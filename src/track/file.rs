@@ -74,12 +74,13 @@ fn number_outcome(path: &Path, last: Option<CheckResult>) -> Outcome {
         Ok(text) => match number::parse(&text) {
             // The number says it all.
             Some(value) => number(value, String::new()),
-            None => match last {
-                Some(CheckResult::Number(last)) => number(last, "the file holds one that is out of range".to_owned()),
-                Some(CheckResult::Passed | CheckResult::Failed) | None => {
-                    number(0, "the file holds one that is out of range".to_owned())
-                }
-            },
+            None => {
+                let known = match last {
+                    Some(CheckResult::Number(last)) => last,
+                    Some(CheckResult::Passed | CheckResult::Failed) | None => 0,
+                };
+                number(known, "the file holds one that is out of range".to_owned())
+            }
         },
         Err(error) => number(0, refusal(&error)),
     }
