@@ -7,14 +7,13 @@ use super::status::{self, HookCallStatus, HookStatus, Identity, Seen, Status, Tr
 use crate::engine::input::RouterKey;
 use crate::engine::output::{Discard, Reason, StateName, Transition, Verdict};
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Effect, GroupParams, Hooks, PeerParams, Preempt, RouterParams, Scope,
-    Track, Transport, Vip, VipOptions,
+    Effect, GroupParams, Hooks, PeerParams, RouterParams, Scope, Track, Transport, Vip, VipOptions,
 };
 use crate::engine::snapshot::{
     CheckSnapshot, Counters, GroupSnapshot, MasterSnapshot, PeerSnapshot, RouterSnapshot, TrackSnapshot,
 };
 use crate::engine::time::{Instant, Now};
-use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
+use crate::wire::field::{Family, Priority, Vrid};
 
 /// 2026-11-22T08:28:03.417Z, four days after boot.
 pub const NOW: Now =
@@ -187,28 +186,11 @@ pub fn params(name: &str) -> RouterParams {
         options: VipOptions::default(),
     };
     let peer = PeerParams { address: [10, 0, 0, 21].into(), priority: Some(priority(100)), min_ttl: None };
+    let transport = Transport::Unicast { peers: vec![peer] };
     RouterParams {
-        name: name.to_owned(),
-        interface: "ens5".to_owned(),
-        vrid: Vrid::new(101).unwrap(),
-        version: Version::V3,
-        family: Family::V4,
         priority: priority(101),
-        advertisement_interval: AdverInterval::DEFAULT,
-        preempt: Preempt::Always,
-        transport: Transport::Unicast { peers: vec![peer] },
-        source: None,
         vips: vec![vip(30, None), vip(31, Some("ens6"))],
-        routes: Vec::new(),
-        rules: Vec::new(),
-        checksum: ChecksumPolicy::Auto,
-        strict: false,
-        auth: Auth::None,
-        announce: AnnounceSchedule::default(),
-        master_down_adverts: 3,
-        ignores_link: false,
-        tracks: Vec::new(),
-        hooks: Hooks::default(),
+        ..RouterParams::plain(name, "ens5", Vrid::new(101).unwrap(), Family::V4, transport)
     }
 }
 

@@ -232,10 +232,8 @@ fn addresses(routers: &[&RouterParams]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::params::{
-        AnnounceSchedule, Auth, ChecksumPolicy, Command, Hook, HookEvent, Preempt, Scope, Transport, Vip, VipOptions,
-    };
-    use crate::wire::field::{AdverInterval, Family, Version};
+    use crate::engine::params::{Command, Hook, HookEvent, Scope, Transport, Vip, VipOptions};
+    use crate::wire::field::Family;
 
     #[test]
     fn a_group_lists_what_its_members_have_in_their_order() {
@@ -282,28 +280,11 @@ mod tests {
             scope: Scope::Global,
             options: VipOptions::default(),
         };
+        let transport = Transport::Multicast { group: "ff02::12".parse().unwrap() };
         RouterParams {
-            name: name.to_owned(),
-            interface: interface.to_owned(),
-            vrid: Vrid::new(51).unwrap(),
-            version: Version::V3,
-            family: Family::V6,
-            priority: Priority::DEFAULT,
-            preempt: Preempt::Always,
-            advertisement_interval: AdverInterval::from_centiseconds(100).unwrap(),
-            transport: Transport::Multicast { group: "ff02::12".parse().unwrap() },
-            source: None,
             vips: (0..count).map(vip).collect(),
-            routes: Vec::new(),
-            rules: Vec::new(),
-            checksum: ChecksumPolicy::Auto,
-            strict: false,
-            auth: Auth::None,
-            announce: AnnounceSchedule::default(),
-            master_down_adverts: 3,
-            ignores_link: false,
-            tracks: Vec::new(),
             hooks: hooks(),
+            ..RouterParams::plain(name, interface, Vrid::new(51).unwrap(), Family::V6, transport)
         }
     }
 }

@@ -6,15 +6,12 @@ use std::time::{Duration, Instant};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use tokio::sync::{mpsc, oneshot};
 use vrrpd::engine::input::{Interface, RouterKey};
-use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, NodeParams, PeerParams, Preempt, RouterParams, Scope, Transport,
-    Vip, VipOptions,
-};
+use vrrpd::engine::params::{NodeParams, PeerParams, RouterParams, Scope, Transport, Vip, VipOptions};
 use vrrpd::net::links::Watch;
 use vrrpd::net::netlink::{NewAddress, OUR_PROTOCOL, Place, Request, Requests};
 use vrrpd::net::notice::Notice;
 use vrrpd::net::service::{NetService, Report, Status, Wish};
-use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
+use vrrpd::wire::field::{Family, Vrid};
 
 use crate::world::{Kernel, Pair, privileged};
 
@@ -37,31 +34,9 @@ pub fn vip(text: &str) -> Vip {
 }
 
 pub fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
-    Arc::new(RouterParams {
-        name: "web".into(),
-        interface: "va".into(),
-        vrid: Vrid::new(1).unwrap(),
-        version: Version::V3,
-        family: Family::V4,
-        priority: Priority::DEFAULT,
-        advertisement_interval: AdverInterval::DEFAULT,
-        preempt: Preempt::Always,
-        transport: Transport::Unicast {
-            peers: vec![PeerParams { address: "10.9.0.2".parse().unwrap(), priority: None, min_ttl: None }],
-        },
-        source: None,
-        vips,
-        routes: Vec::new(),
-        rules: Vec::new(),
-        checksum: ChecksumPolicy::Auto,
-        strict: false,
-        auth: Auth::None,
-        announce: AnnounceSchedule::default(),
-        master_down_adverts: 3,
-        ignores_link: false,
-        tracks: Vec::new(),
-        hooks: Hooks::default(),
-    })
+    let peers = vec![PeerParams { address: "10.9.0.2".parse().unwrap(), priority: None, min_ttl: None }];
+    let transport = Transport::Unicast { peers };
+    Arc::new(RouterParams { vips, ..RouterParams::plain("web", "va", Vrid::new(1).unwrap(), Family::V4, transport) })
 }
 
 /// A running service with both ends of its channels.

@@ -11,8 +11,8 @@ use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, Ro
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, CheckKind, CheckParams, ChecksumPolicy, Effect, FileSense, Hooks, Initial, NodeParams,
-    PeerParams, Preempt, RouterParams, Scope, Track, Transport, Vip, VipOptions,
+    AnnounceSchedule, CheckKind, CheckParams, Effect, FileSense, Initial, NodeParams, PeerParams, RouterParams, Scope,
+    Track, Transport, Vip, VipOptions,
 };
 use vrrpd::engine::snapshot::RouterSnapshot;
 use vrrpd::engine::time::{Instant, Now};
@@ -288,28 +288,11 @@ pub fn number(name: String) -> CheckParams {
 /// Version 3 over IPv4 by multicast: VRID 61, priority 100, 1 s, 192.0.2.110. No repeated announcements, so that the
 /// only deadline of a Master is its next advert.
 pub fn v3() -> RouterParams {
+    let transport = Transport::Multicast { group: ip("224.0.0.18") };
     RouterParams {
-        name: "web".into(),
-        interface: "eth0".into(),
-        vrid: Vrid::new(61).unwrap(),
-        version: Version::V3,
-        family: Family::V4,
-        priority: prio(100),
-        advertisement_interval: AdverInterval::DEFAULT,
-        preempt: Preempt::Always,
-        transport: Transport::Multicast { group: ip("224.0.0.18") },
-        source: None,
         vips: vec![vip("192.0.2.110")],
-        routes: Vec::new(),
-        rules: Vec::new(),
-        checksum: ChecksumPolicy::Auto,
-        strict: false,
-        auth: Auth::None,
         announce: AnnounceSchedule { repeats: Vec::new(), refresh: None },
-        master_down_adverts: 3,
-        ignores_link: false,
-        tracks: Vec::new(),
-        hooks: Hooks::default(),
+        ..RouterParams::plain("web", "eth0", Vrid::new(61).unwrap(), Family::V4, transport)
     }
 }
 

@@ -11,8 +11,8 @@ use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, Ro
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{EventKind, Output};
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, CheckKind, CheckParams, ChecksumPolicy, Effect, GroupParams, Hooks, Initial, NodeParams,
-    PeerParams, Preempt, RouterParams, Scope, Track, Transport, Vip, VipOptions,
+    Auth, CheckKind, CheckParams, Effect, GroupParams, Hooks, Initial, NodeParams, PeerParams, Preempt, RouterParams,
+    Scope, Track, Transport, Vip, VipOptions,
 };
 use vrrpd::engine::snapshot::Counters;
 use vrrpd::engine::time::{Instant, Now};
@@ -360,36 +360,26 @@ fn router(index: usize, bytes: &mut Bytes<'_>) -> RouterParams {
         Family::V6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
     };
     let mode = bytes.byte();
+    let vrid = Vrid::new(1 + (shape >> 4 & 1)).unwrap_or(Vrid::new(1).expect("1 is a VRID"));
+    let transport = if shape & 0x20 == 0 {
+        Transport::Unicast { peers: vec![peer(1), peer(2)] }
+    } else {
+        Transport::Multicast { group }
+    };
     RouterParams {
-        name: format!("r{index}"),
-        interface: NAMES[0].into(),
-        vrid: Vrid::new(1 + (shape >> 4 & 1)).unwrap_or(Vrid::new(1).expect("1 is a VRID")),
         version,
-        family,
         priority: Priority::new(bytes.byte()).unwrap_or(Priority::DEFAULT),
         advertisement_interval: interval,
         preempt: [Preempt::Always, Preempt::Never, Preempt::After(Duration::from_millis(500))][usize::from(mode % 3)],
-        transport: if shape & 0x20 == 0 {
-            Transport::Unicast { peers: vec![peer(1), peer(2)] }
-        } else {
-            Transport::Multicast { group }
-        },
-        source: None,
         vips: (0..3).map(|number| vip(family, number)).collect(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        checksum: ChecksumPolicy::Auto,
         strict: shape & 0xc0 == 0xc0,
         auth: match (version, mode >> 6) {
             (Version::V2, 1) => Auth::Password(password),
             (Version::V2, 2) => Auth::Ah(password),
             _ => Auth::None,
         },
-        announce: AnnounceSchedule::default(),
-        master_down_adverts: 3,
-        ignores_link: false,
         tracks: tracks(bytes),
-        hooks: Hooks::default(),
+        ..RouterParams::plain(&format!("r{index}"), NAMES[0], vrid, family, transport)
     }
 }
 

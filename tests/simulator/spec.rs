@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vrrpd::engine::params::{
-    AnnounceSchedule, Auth, CheckKind, CheckParams, ChecksumPolicy, Effect, FileSense, GroupParams, Hooks, Initial,
-    NodeParams, PeerParams, Preempt, RouterParams, Scope, Track, Transport, Vip, VipOptions,
+    CheckKind, CheckParams, Effect, FileSense, GroupParams, Hooks, Initial, NodeParams, PeerParams, Preempt,
+    RouterParams, Scope, Track, Transport, Vip, VipOptions,
 };
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
@@ -120,28 +120,15 @@ impl RouterSpec {
                 Transport::Multicast { group: IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)) }
             }
         };
+        let (name, vrid) = (format!("r{index}"), Vrid::new(index as u8 + 1).unwrap());
         RouterParams {
-            name: format!("r{index}"),
-            interface: INTERFACES[self.link].into(),
-            vrid: Vrid::new(index as u8 + 1).unwrap(),
             version: self.version,
-            family: self.family,
             priority: Priority::new(entry(&self.priorities, host)).unwrap(),
             advertisement_interval: AdverInterval::new(self.version, self.interval(host)).unwrap(),
             preempt: self.preempt(host),
-            transport,
-            source: None,
             vips: (0..self.vips).map(|number| vip(self.family, index, number)).collect(),
-            routes: Vec::new(),
-            rules: Vec::new(),
-            checksum: ChecksumPolicy::Auto,
-            strict: false,
-            auth: Auth::None,
-            announce: AnnounceSchedule::default(),
-            master_down_adverts: 3,
-            ignores_link: false,
             tracks: self.tracks.iter().map(TrackSpec::params).collect(),
-            hooks: Hooks::default(),
+            ..RouterParams::plain(&name, INTERFACES[self.link], vrid, self.family, transport)
         }
     }
 }

@@ -241,6 +241,34 @@ impl Default for AnnounceSchedule {
 }
 
 impl RouterParams {
+    /// Makes a router of version 3 with what it must have: priority 100, an interval of 1 s, no addresses, and nothing that
+    /// a file would have to say.
+    pub fn plain(name: &str, interface: &str, vrid: Vrid, family: Family, transport: Transport) -> Self {
+        Self {
+            name: name.to_owned(),
+            interface: interface.to_owned(),
+            vrid,
+            version: Version::V3,
+            family,
+            priority: Priority::DEFAULT,
+            advertisement_interval: AdverInterval::DEFAULT,
+            preempt: Preempt::Always,
+            transport,
+            source: None,
+            vips: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            checksum: ChecksumPolicy::Auto,
+            strict: false,
+            auth: Auth::None,
+            announce: AnnounceSchedule::default(),
+            master_down_adverts: 3,
+            ignores_link: false,
+            tracks: Vec::new(),
+            hooks: Hooks::default(),
+        }
+    }
+
     /// Says whether this node owns the addresses.
     pub fn is_owner(&self) -> bool {
         self.priority.is_owner()

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Hooks, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
-};
+use crate::engine::params::{PeerParams, RouterParams, Scope, Transport, Vip, VipOptions};
 use crate::net::netlink::{Event, Link};
-use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
+use crate::wire::field::{Family, Priority, Vrid};
 
 const A: RouterKey = RouterKey(1);
 const B: RouterKey = RouterKey(2);
@@ -26,30 +24,11 @@ fn params(vips: &[&str]) -> Arc<RouterParams> {
             options: VipOptions::default(),
         }
     };
+    let peers = vec![PeerParams { address: "10.0.0.2".parse().unwrap(), priority: None, min_ttl: None }];
+    let transport = Transport::Unicast { peers };
     Arc::new(RouterParams {
-        name: "web".into(),
-        interface: "eth0".into(),
-        vrid: Vrid::new(1).unwrap(),
-        version: Version::V3,
-        family: Family::V4,
-        priority: Priority::DEFAULT,
-        advertisement_interval: AdverInterval::DEFAULT,
-        preempt: Preempt::Always,
-        transport: Transport::Unicast {
-            peers: vec![PeerParams { address: "10.0.0.2".parse().unwrap(), priority: None, min_ttl: None }],
-        },
-        source: None,
         vips: vips.iter().map(vip).collect(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        checksum: ChecksumPolicy::Auto,
-        strict: false,
-        auth: Auth::None,
-        announce: AnnounceSchedule::default(),
-        master_down_adverts: 3,
-        ignores_link: false,
-        tracks: Vec::new(),
-        hooks: Hooks::default(),
+        ..RouterParams::plain("web", "eth0", Vrid::new(1).unwrap(), Family::V4, transport)
     })
 }
 
