@@ -18,7 +18,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Outcome;
 use super::tcp::{Stream, connect, refusal};
-use crate::engine::input::CheckResult;
 use crate::engine::params::HttpParams;
 
 /// Most bytes of status line and headers.
@@ -35,8 +34,8 @@ pub(super) async fn probe(params: &HttpParams) -> Outcome {
         Err(error) => Err(refusal(&error)),
     };
     match answer {
-        Ok(words) => Outcome { result: CheckResult::Passed, words },
-        Err(words) => Outcome { result: CheckResult::Failed, words },
+        Ok(words) => Outcome::passed(words),
+        Err(words) => Outcome::failed(words),
     }
 }
 
@@ -145,6 +144,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::engine::input::CheckResult;
     use crate::engine::params::Endpoint;
 
     #[tokio::test]

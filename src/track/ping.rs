@@ -14,7 +14,6 @@ use tokio::net::UdpSocket;
 
 use super::Outcome;
 use super::tcp::refusal;
-use crate::engine::input::CheckResult;
 
 /// Looks once; no answer is no end: the caller's timeout says so. Dropped before it is done, it closes its socket; the
 /// words are the same for the same finding.
@@ -22,8 +21,8 @@ use crate::engine::input::CheckResult;
 /// A link-local IPv6 address fails: which interface it is behind cannot be said.
 pub(super) async fn probe(address: IpAddr) -> Outcome {
     match echo(address.to_canonical()).await {
-        Ok(()) => Outcome { result: CheckResult::Passed, words: "answered".to_owned() },
-        Err(words) => Outcome { result: CheckResult::Failed, words },
+        Ok(()) => Outcome::passed("answered"),
+        Err(words) => Outcome::failed(words),
     }
 }
 
@@ -157,6 +156,7 @@ mod tests {
     use nix::sched::{CloneFlags, unshare};
 
     use super::*;
+    use crate::engine::input::CheckResult;
 
     const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);

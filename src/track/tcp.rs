@@ -8,7 +8,6 @@ use nix::errno::Errno;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Outcome;
-use crate::engine::input::CheckResult;
 use crate::engine::params::Endpoint;
 
 /// A connection of a probe.
@@ -22,8 +21,8 @@ pub(super) enum Stream {
 /// Looks once. Dropped before it is done, it leaves nothing behind; the words are the same for the same finding.
 pub(super) async fn probe(endpoint: &Endpoint) -> Outcome {
     match connect(endpoint).await {
-        Ok(_) => Outcome { result: CheckResult::Passed, words: "connected".to_owned() },
-        Err(error) => Outcome { result: CheckResult::Failed, words: refusal(&error) },
+        Ok(_) => Outcome::passed("connected"),
+        Err(error) => Outcome::failed(refusal(&error)),
     }
 }
 
@@ -61,6 +60,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::engine::input::CheckResult;
 
     #[tokio::test]
     async fn listener_passes_and_the_connection_is_closed_at_once() {
