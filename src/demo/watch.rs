@@ -78,6 +78,18 @@ impl Log {
             .collect()
     }
 
+    /// Returns for how long a node told the neighbours of an address before it had it, from `since` on; zero when it first
+    /// had it. What a client sends to it in that time is lost.
+    pub fn announced_too_early(&self, address: IpAddr, node: Node, since: Duration) -> Duration {
+        let first = |wanted: Sight| {
+            self.sightings.iter().find(|seen| seen.at >= since && seen.node == node && seen.what == wanted)
+        };
+        match (first(Sight::Sent(Frame::Announcement { address })), first(Sight::Acquired(address))) {
+            (Some(told), Some(held)) => held.at.saturating_sub(told.at),
+            (_, _) => Duration::ZERO,
+        }
+    }
+
     /// Returns the times and priorities of a node's adverts, from `since` on.
     pub fn adverts(&self, node: Node, since: Duration) -> Vec<(Duration, u8)> {
         self.sightings
