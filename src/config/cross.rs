@@ -53,7 +53,7 @@ fn check_routers(drafts: &[Draft], report: &mut Report<'_>) {
 /// or by who sends them.
 pub(super) fn is_told_apart(one: &Transport, other: &Transport) -> bool {
     match (one, other) {
-        (Transport::Unicast { peers: one }, Transport::Unicast { peers: other }) => {
+        (Transport::Unicast { peers: one, .. }, Transport::Unicast { peers: other, .. }) => {
             one.iter().all(|peer| other.iter().all(|another| another.address != peer.address))
         }
         (Transport::Multicast { .. }, Transport::Multicast { .. }) => false,

@@ -1,14 +1,17 @@
 //! Secrets and options that few files have.
 
 use super::tests::{SEAT, WEB, complains, ip, load_text, only_router};
-use crate::engine::params::{Auth, VipOptions};
+use crate::engine::params::{Auth, AuthMode, VipOptions};
 use crate::wire::auth::Password;
 
 #[test]
 fn version_2_has_a_secret_and_version_3_none() {
     let auth = |version: &str, keys: &str| format!("{WEB}{version}{SEAT}[instance.web.auth]\n{keys}\n");
     let v2 = "version = 2\n";
-    assert_eq!(only_router(&auth(v2, "password = \"12345678\"")).auth, Auth::Password(Password::new(b"12345678")));
+    assert_eq!(
+        only_router(&auth(v2, "password = \"12345678\"")).auth,
+        Auth::Password { password: Password::new(b"12345678"), mode: AuthMode::Enforce }
+    );
     assert_eq!(only_router(&auth(v2, "ah = \"key\"")).auth, Auth::Ah(Password::new(b"key")));
     complains(&auth("", "password = \"x\""), &["7:1: error: version 3 has no password"]);
     complains(&auth(v2, "password = \"x\"\nah = \"y\""), &["10:6: error: `password` and `ah` exclude"]);

@@ -239,8 +239,13 @@ impl Instance {
 /// Returns the transport of the node `at`: to every other node of the list.
 pub(super) fn unicast_to_others(nodes: &[Node], at: usize, min_ttl: Option<u8>) -> Transport {
     let others = nodes.iter().enumerate().filter(|(other, _)| *other != at);
-    let peers = others.map(|(_, node)| PeerParams { address: node.address, priority: Some(node.priority), min_ttl });
-    Transport::Unicast { peers: peers.collect() }
+    let peers = others.map(|(_, node)| PeerParams {
+        address: node.address,
+        priority: Some(node.priority),
+        min_ttl,
+        max_ttl: None,
+    });
+    Transport::Unicast { peers: peers.collect(), also: None }
 }
 
 /// Compares a listed name with that of the host; the host's domain need not be listed.

@@ -26,7 +26,7 @@ use super::table::Key;
 use super::tracks;
 use super::vips::{self, Vips};
 use super::weights;
-use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Hooks, Preempt, RouterParams, Track};
+use crate::engine::params::{AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, Hooks, Preempt, RouterParams, Track};
 use crate::engine::route::{Route, Rule};
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
@@ -266,7 +266,7 @@ fn auth(written: &Key<schema::Auth<'_>>, version: Option<Version>, report: &mut 
         report.warn(secret.place, Doubt::LongSecret);
     }
     let secret = Password::new(secret.value.as_bytes());
-    Some(if is_ah { Auth::Ah(secret) } else { Auth::Password(secret) })
+    Some(if is_ah { Auth::Ah(secret) } else { Auth::Password { password: secret, mode: AuthMode::Enforce } })
 }
 
 fn vrid(written: &Key<i64>, report: &mut Report<'_>) -> Option<Written<Vrid>> {

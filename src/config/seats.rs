@@ -75,7 +75,9 @@ impl Seats {
         match &self.multicast {
             Some(group) => Transport::Multicast { group: group.value.unwrap_or(group_of(family)) },
             None if self.is_list => unicast_to_others(&self.nodes(), at, self.min_ttl),
-            None => Transport::Unicast { peers: self.peers.iter().map(|peer| peer.value.clone()).collect() },
+            None => {
+                Transport::Unicast { peers: self.peers.iter().map(|peer| peer.value.clone()).collect(), also: None }
+            }
         }
     }
 
@@ -344,7 +346,7 @@ fn peers(
             true => Some(priority(&peer.priority, report)?),
             false => None,
         };
-        let value = PeerParams { address: address?, priority, min_ttl: own_ttl.or(ttl.flatten()) };
+        let value = PeerParams { address: address?, priority, min_ttl: own_ttl.or(ttl.flatten()), max_ttl: None };
         Some(Written { value, place: peer.address.place })
     };
     list.value.items.iter().filter_map(|entry| peer(entry, report)).collect()

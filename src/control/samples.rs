@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::status::{self, HookCallStatus, HookStatus, Identity, Seen, Status, TransitionStatus};
 use crate::engine::input::RouterKey;
-use crate::engine::output::{Discard, Reason, StateName, Transition, Verdict};
+use crate::engine::output::{Discard, Reason, StateName, Tally, Transition, Verdict};
 use crate::engine::params::{
     Effect, GroupParams, Hooks, PeerParams, RouterParams, Scope, Track, Transport, Vip, VipOptions,
 };
@@ -28,9 +28,7 @@ pub fn router(name: &str) -> RouterSnapshot {
         priority_zero_received: 1,
         ..Counters::default()
     };
-    if let Some(place) = Discard::ALL.iter().position(|reason| *reason == Discard::Checksum) {
-        counters.discarded[place] = 4;
-    }
+    (0..4).for_each(|_| counters.discarded.add(Discard::Checksum));
     RouterSnapshot {
         key: RouterKey(0),
         params: Arc::new(params(name)),
@@ -46,6 +44,8 @@ pub fn router(name: &str) -> RouterSnapshot {
             last_heard_at: Some(ago(Duration::from_secs(7984))),
             priority: Some(100),
             differences: Vec::new(),
+            discarded: Tally::default(),
+            clock: None,
         }],
         tracks: Vec::new(),
         counters,
@@ -65,6 +65,8 @@ pub fn backup(name: &str) -> RouterSnapshot {
             last_heard_at: Some(ago(Duration::from_millis(412))),
             priority: Some(150),
             differences: Vec::new(),
+            discarded: Tally::default(),
+            clock: None,
         }],
         ..router(name)
     }
@@ -83,6 +85,8 @@ pub fn fault(name: &str) -> RouterSnapshot {
             last_heard_at: None,
             priority: None,
             differences: Vec::new(),
+            discarded: Tally::default(),
+            clock: None,
         }],
         ..router(name)
     }
@@ -185,8 +189,9 @@ pub fn params(name: &str) -> RouterParams {
         scope: Scope::Global,
         options: VipOptions::default(),
     };
-    let peer = PeerParams { address: [10, 0, 0, 21].into(), priority: Some(priority(100)), min_ttl: None };
-    let transport = Transport::Unicast { peers: vec![peer] };
+    let peer =
+        PeerParams { address: [10, 0, 0, 21].into(), priority: Some(priority(100)), min_ttl: None, max_ttl: None };
+    let transport = Transport::Unicast { peers: vec![peer], also: None };
     RouterParams {
         priority: priority(101),
         vips: vec![vip(30, None), vip(31, Some("ens6"))],

@@ -334,7 +334,7 @@ fn difference(mismatch: &Mismatch) -> String {
 }
 
 fn counters(counters: &Counters) -> CountersStatus {
-    let discarded = Discard::ALL.iter().zip(counters.discarded);
+    let discarded = Discard::ALL.iter().map(|reason| (reason, counters.discarded.count(*reason)));
     CountersStatus {
         advertisements_sent: counters.advertisements_sent,
         advertisements_received: counters.advertisements_received,

@@ -191,6 +191,8 @@ impl Hooks {
                 | EventKind::Priority { .. }
                 | EventKind::Rival { .. }
                 | EventKind::Discarded { .. }
+                | EventKind::ClockSkew { .. }
+                | EventKind::Clock(_)
                 | EventKind::Mismatch { .. }
                 | EventKind::Checksum { .. }
                 | EventKind::PreemptDelay { .. }

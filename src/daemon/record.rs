@@ -102,13 +102,15 @@ pub enum Kind {
     Hook,
     /// A signal came.
     Signal,
+    /// The clock of this node or of a peer is wrong.
+    Clock,
     /// Lines are left out.
     Suppressed,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Transition,
         Self::Discarded,
         Self::Mismatch,
@@ -122,6 +124,7 @@ impl Kind {
         Self::Group,
         Self::Hook,
         Self::Signal,
+        Self::Clock,
         Self::Suppressed,
     ];
 
@@ -141,6 +144,7 @@ impl Kind {
             Self::Group => "c8f5e70c72a744d087ebb957323971d3",
             Self::Hook => "4224b5862cbe498ab6f53478928adb6b",
             Self::Signal => "a2656510f4734777916bd27d11513483",
+            Self::Clock => "8816f2badada4cd6b04b94c76c393337",
             Self::Suppressed => "8452664df6484015a67a0b38b0c8ca2d",
         }
     }

@@ -33,6 +33,7 @@ pub mod output;
 pub mod params;
 mod peers;
 mod receive;
+mod refusal;
 mod regroup;
 mod replay;
 pub mod route;

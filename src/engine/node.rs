@@ -10,7 +10,7 @@ use super::deadlines::Deadlines;
 use super::health::Check;
 use super::input::{Datagram, Input, Interface, RouterKey};
 use super::outbox::Outbox;
-use super::output::{Discard, EventKind, Output, Transmit};
+use super::output::{Discard, EventKind, Output, Tally, Transmit};
 use super::params::{NodeParams, RouterParams};
 use super::receive::Packet;
 use super::regroup;
@@ -36,8 +36,8 @@ pub struct Node {
     deadlines: Deadlines,
     pub(super) out: Outbox,
     phase: Phase,
-    /// Packets that fit no router, indexed as [`Discard::ALL`].
-    stray: [u64; Discard::ALL.len()],
+    /// Packets that fit no router.
+    stray: Tally,
 }
 
 /// An interface that some router uses.
@@ -79,7 +79,7 @@ impl Node {
             deadlines: Deadlines::default(),
             out: Outbox::default(),
             phase: Phase::Waiting,
-            stray: [0; Discard::ALL.len()],
+            stray: Tally::default(),
         }
     }
 
@@ -158,8 +158,8 @@ impl Node {
         self.routers.iter().filter(|router| router.wants_vips()).map(|router| router.key)
     }
 
-    /// Returns how many packets fitted no router, indexed as [`Discard::ALL`].
-    pub fn stray(&self) -> &[u64; Discard::ALL.len()] {
+    /// Returns how many packets fitted no router.
+    pub fn stray(&self) -> &Tally {
         &self.stray
     }
 
@@ -224,17 +224,17 @@ impl Node {
         let (packet, slot) = match self.find(datagram) {
             Ok(found) => found,
             Err(reason) => {
-                self.stray[reason as usize] += 1;
+                self.stray.add(reason);
                 return;
             }
         };
         self.update(now, slot, |router, out| match router.receive(now, &packet, out) {
             Ok(heard) => router.hear(now, &heard, out),
             Err(reason) => {
-                router.counters.discarded[reason as usize] += 1;
+                router.counters.discarded.add(reason);
                 if let Some(count) = router.mute.count(now, reason) {
                     let peer = Some(packet.source);
-                    out.event(router.key, EventKind::Discarded { reason, peer, count });
+                    out.event(router.key, EventKind::Discarded { refusal: reason.into(), peer, count });
                 }
             }
         });

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::RouterKey;
+pub use super::refusal::{ClockOffset, ClockTrouble, Discard, Evidence, Refusal, Tally};
 use crate::wire::checksum::ChecksumForm;
 use crate::wire::field::Priority;
 
@@ -85,15 +86,27 @@ pub struct Event {
 pub enum EventKind {
     /// The router changed its state; exactly one for each change.
     Transition(Transition),
-    /// A packet was refused; at most one a minute for each router and reason, with the count since the last one.
+    /// Packets were refused. Rate limited for each reason and peer, and over all of a router and of a node
+    /// (`engine::mute`).
     Discarded {
-        /// Why.
-        reason: Discard,
-        /// Who sent it, by its IP header.
+        /// Why, and what the last of them said.
+        refusal: Refusal,
+        /// Who sent it, by its IP header, which anybody can write.
         peer: Option<IpAddr>,
-        /// How many with that reason since the last such event.
+        /// How many with that reason and of that peer since the last such event.
         count: u64,
     },
+    /// An accepted, signed advert is off by more than half the window; at most one a minute for each peer.
+    ClockSkew {
+        /// Who.
+        peer: IpAddr,
+        /// How far its clock is from ours.
+        skew: ClockOffset,
+        /// Beyond this its adverts are refused.
+        window: Duration,
+    },
+    /// What is wrong with the clock of this node; with `router: None`, only where some router signs or verifies by time.
+    Clock(ClockTrouble),
     /// An accepted advert differs from our own configuration; once per peer and difference.
     Mismatch {
         /// Who sent it.
@@ -358,113 +371,4 @@ pub enum Mismatch {
     TwoOwners,
     /// The peer has our priority.
     SamePriority,
-}
-
-/// Why a packet was refused. A refused packet changes nothing but counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Discard {
-    /// Shorter than its own header fields say, or than any advert.
-    Incomplete,
-    /// The IPv4 header is no header.
-    BadIpHeader,
-    /// Longer than an advert with that many addresses.
-    Length,
-    /// A fragment.
-    Fragment,
-    /// Another IP protocol.
-    Protocol,
-    /// An Authentication Header that holds no VRRP message.
-    NotVrrp,
-    /// TTL or hop limit.
-    Ttl,
-    /// VRRP version.
-    Version,
-    /// VRRP type.
-    Type,
-    /// VRID 0.
-    Vrid,
-    /// No router of that VRID on that interface.
-    UnknownVrid,
-    /// Checksum.
-    Checksum,
-    /// No addresses (version 3).
-    CountZero,
-    /// Interval 0, or (version 2) not ours.
-    Interval,
-    /// Authentication type.
-    AuthType,
-    /// Authentication data.
-    Auth,
-    /// A sequence number that was used before.
-    Replay,
-    /// Unicast where multicast belongs, or the reverse.
-    Destination,
-    /// IPv6 multicast from an address that is not link-local.
-    SourceNotLinkLocal,
-    /// Not one of the configured peers.
-    NotAPeer,
-    /// Our own source address: reflected, or two hosts share it.
-    OwnAddress,
-    /// Strict: another address list.
-    AddressList,
-    /// Strict, version 2: we own the addresses.
-    Owner,
-}
-
-impl Discard {
-    /// Every reason, in the order of the checks.
-    pub const ALL: [Self; 23] = [
-        Self::Incomplete,
-        Self::BadIpHeader,
-        Self::Length,
-        Self::Fragment,
-        Self::Protocol,
-        Self::NotVrrp,
-        Self::Ttl,
-        Self::Version,
-        Self::Type,
-        Self::Vrid,
-        Self::UnknownVrid,
-        Self::Checksum,
-        Self::CountZero,
-        Self::Interval,
-        Self::AuthType,
-        Self::Auth,
-        Self::Replay,
-        Self::Destination,
-        Self::SourceNotLinkLocal,
-        Self::NotAPeer,
-        Self::OwnAddress,
-        Self::AddressList,
-        Self::Owner,
-    ];
-
-    /// Returns the word used in status and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Incomplete => "incomplete",
-            Self::BadIpHeader => "bad_ip_header",
-            Self::Length => "length",
-            Self::Fragment => "fragment",
-            Self::Protocol => "protocol",
-            Self::NotVrrp => "not_vrrp",
-            Self::Ttl => "ttl",
-            Self::Version => "version",
-            Self::Type => "type",
-            Self::Vrid => "vrid",
-            Self::UnknownVrid => "unknown_vrid",
-            Self::Checksum => "checksum",
-            Self::CountZero => "count_zero",
-            Self::Interval => "interval",
-            Self::AuthType => "auth_type",
-            Self::Auth => "auth",
-            Self::Replay => "replay",
-            Self::Destination => "destination",
-            Self::SourceNotLinkLocal => "source_not_link_local",
-            Self::NotAPeer => "not_a_peer",
-            Self::OwnAddress => "own_address",
-            Self::AddressList => "address_list",
-            Self::Owner => "owner",
-        }
-    }
 }

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::output::Mismatch;
+use super::output::{ClockOffset, Mismatch, Tally};
 use super::params::RouterParams;
 use super::snapshot::PeerSnapshot;
 use super::time::Instant;
@@ -32,6 +32,9 @@ pub(super) struct Peer {
     pub form: Option<ChecksumForm>,
     form_told_at: Option<Instant>,
     differences: Vec<Difference>,
+    /// Refused packets that bear its address.
+    pub discarded: Tally,
+    pub clock: Option<ClockOffset>,
 }
 
 /// One way in which its adverts differ from our configuration.
@@ -116,6 +119,8 @@ impl Peers {
             last_heard_at: peer.last_heard_at,
             priority: peer.priority,
             differences: peer.differences.iter().filter(|d| d.is_present).map(|d| d.what).collect(),
+            discarded: peer.discarded.clone(),
+            clock: peer.clock,
         };
         self.peers.iter().map(value).collect()
     }
@@ -131,6 +136,8 @@ impl Peer {
             form: None,
             form_told_at: None,
             differences: Vec::new(),
+            discarded: Tally::default(),
+            clock: None,
         }
     }
 

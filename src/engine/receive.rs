@@ -95,7 +95,7 @@ impl VirtualRouter {
     /// Says whether a packet is of the kind this router listens to, for VRIDs that several unicast routers share.
     pub(super) fn is_addressed(&self, packet: &Packet<'_>) -> bool {
         match &self.params.transport {
-            Transport::Unicast { peers } => {
+            Transport::Unicast { peers, .. } => {
                 !packet.destination.is_multicast() && peers.iter().any(|peer| peer.address == packet.source)
             }
             Transport::Multicast { group } => packet.destination == *group,
@@ -108,7 +108,7 @@ impl VirtualRouter {
             return Err(Discard::OwnAddress);
         }
         let min_ttl = match &self.params.transport {
-            Transport::Unicast { peers } => {
+            Transport::Unicast { peers, .. } => {
                 if packet.destination.is_multicast() {
                     return Err(Discard::Destination);
                 }
@@ -130,8 +130,8 @@ impl VirtualRouter {
         }
         match (&self.params.auth, &packet.ah) {
             (Auth::Ah(_), None) => Err(Discard::Auth),
-            (Auth::None | Auth::Password(_), Some(_)) => Err(Discard::AuthType),
-            (Auth::Ah(_), Some(_)) | (Auth::None | Auth::Password(_), None) => Ok(()),
+            (Auth::None | Auth::Password { .. } | Auth::Hmac(_), Some(_)) => Err(Discard::AuthType),
+            (Auth::Ah(_), Some(_)) | (Auth::None | Auth::Password { .. } | Auth::Hmac(_), None) => Ok(()),
         }
     }
 
@@ -159,7 +159,7 @@ impl VirtualRouter {
         let field = received.advert.auth;
         match &self.params.auth {
             Auth::None if field.kind == AUTH_NONE => Ok(None),
-            Auth::Password(password) if field.kind == AUTH_PASSWORD => {
+            Auth::Password { password, .. } if field.kind == AUTH_PASSWORD => {
                 if password.matches(field.data) {
                     Ok(None)
                 } else {
@@ -176,7 +176,7 @@ impl VirtualRouter {
                 }
                 if self.replay.is_fresh(ah.sequence) { Ok(Some(ah.sequence)) } else { Err(Discard::Replay) }
             }
-            Auth::None | Auth::Password(_) => Err(Discard::AuthType),
+            Auth::None | Auth::Password { .. } | Auth::Hmac(_) => Err(Discard::AuthType),
         }
     }
 

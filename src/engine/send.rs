@@ -69,11 +69,11 @@ impl VirtualRouter {
         self.counters.priority_zero_sent += u64::from(priority.is_none());
         let params = std::sync::Arc::clone(&self.params);
         match &params.auth {
-            Auth::None | Auth::Password(_) => {}
+            Auth::None | Auth::Password { .. } | Auth::Hmac(_) => {}
             Auth::Ah(_) => return self.send_authenticated(local, priority, only, out),
         }
         match &params.transport {
-            Transport::Unicast { peers } => {
+            Transport::Unicast { peers, .. } => {
                 for peer in peers.iter().filter(|peer| only.is_none_or(|only| only == peer.address)) {
                     self.send_one(local, priority, peer.address, out);
                 }
@@ -142,8 +142,8 @@ impl VirtualRouter {
     fn emit(&self, priority: Option<Priority>, bytes: &mut Vec<u8>) {
         let params = &self.params;
         let auth = match &params.auth {
-            Auth::None => AuthField::NONE,
-            Auth::Password(password) => AuthField { kind: AUTH_PASSWORD, data: password.as_bytes() },
+            Auth::None | Auth::Hmac(_) => AuthField::NONE,
+            Auth::Password { password, .. } => AuthField { kind: AUTH_PASSWORD, data: password.as_bytes() },
             Auth::Ah(_) => AuthField { kind: AUTH_AH, ..AuthField::NONE },
         };
         let interval = params.advertisement_interval;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::RouterKey;
-use super::output::{Discard, Mismatch, Reason, StateName, Verdict};
+use super::output::{ClockOffset, Mismatch, Reason, StateName, Tally, Verdict};
 use super::params::RouterParams;
 use super::time::Instant;
 use crate::wire::field::Priority;
@@ -94,6 +94,10 @@ pub struct PeerSnapshot {
     pub priority: Option<u8>,
     /// In what its last advert differed from our configuration.
     pub differences: Vec<Mismatch>,
+    /// Refused packets with its source address, by reason.
+    pub discarded: Tally,
+    /// How far its clock was from ours in its last signed and accepted advert; whole milliseconds.
+    pub clock: Option<ClockOffset>,
 }
 
 /// Counters of one router since start.
@@ -111,6 +115,6 @@ pub struct Counters {
     pub priority_zero_sent: u64,
     /// Resignations accepted.
     pub priority_zero_received: u64,
-    /// Refused packets by reason, indexed as [`Discard::ALL`].
-    pub discarded: [u64; Discard::ALL.len()],
+    /// Refused packets by reason.
+    pub discarded: Tally,
 }

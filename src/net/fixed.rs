@@ -11,7 +11,7 @@ pub const FIXED: RouterKey = RouterKey(u32::MAX);
 
 /// Returns a router that has the static entries; nobody runs it.
 pub fn as_router(fixed: &Fixed) -> Arc<RouterParams> {
-    let to_nobody = Transport::Unicast { peers: Vec::new() };
+    let to_nobody = Transport::Unicast { peers: Vec::new(), also: None };
     // Each entry names its own interface.
     Arc::new(RouterParams {
         vips: fixed.addresses.clone(),

@@ -95,6 +95,31 @@ impl fmt::Display for Vrid {
     }
 }
 
+/// Which of several keys signed an advert, 1 to 255. draft-cassen-vrrp-auth-hmac.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct KeyId(NonZeroU8);
+
+impl KeyId {
+    /// Returns the identifier, or `None` for 0.
+    pub const fn new(number: u8) -> Option<Self> {
+        match NonZeroU8::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Returns 1 to 255.
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The priority of a node for a virtual router, 1 to 255; 0 ("resigning") exists only on the wire.
 /// RFC 9568 section 5.2.4.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

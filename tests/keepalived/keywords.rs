@@ -29,12 +29,15 @@ const INTERVAL: Probe = |router| show(router.advertisement_interval.as_duration(
 const ANNOUNCE: Probe = |router| format!("{:?} {:?}", router.announce.repeats, router.announce.refresh);
 const VERSION: Probe = |router| router.version.number().to_string();
 const AUTH: Probe = |router| match &router.auth {
+    vrrpd::engine::params::Auth::Hmac(_) => "HMAC".to_owned(),
     vrrpd::engine::params::Auth::None => "none".to_owned(),
-    vrrpd::engine::params::Auth::Password(secret) => format!("PASS {:?}", String::from_utf8_lossy(secret.as_bytes())),
+    vrrpd::engine::params::Auth::Password { password: secret, .. } => {
+        format!("PASS {:?}", String::from_utf8_lossy(secret.as_bytes()))
+    }
     vrrpd::engine::params::Auth::Ah(secret) => format!("AH {:?}", String::from_utf8_lossy(secret.as_bytes())),
 };
 const PEERS: Probe = |router| match &router.transport {
-    Transport::Unicast { peers } => {
+    Transport::Unicast { peers, .. } => {
         let peers: Vec<_> = peers.iter().map(|peer| format!("{} {:?}", peer.address, peer.min_ttl)).collect();
         peers.join(", ")
     }

@@ -34,8 +34,8 @@ pub fn vip(text: &str) -> Vip {
 }
 
 pub fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
-    let peers = vec![PeerParams { address: "10.9.0.2".parse().unwrap(), priority: None, min_ttl: None }];
-    let transport = Transport::Unicast { peers };
+    let peers = vec![PeerParams { address: "10.9.0.2".parse().unwrap(), priority: None, min_ttl: None, max_ttl: None }];
+    let transport = Transport::Unicast { peers, also: None };
     Arc::new(RouterParams { vips, ..RouterParams::plain("web", "va", Vrid::new(1).unwrap(), Family::V4, transport) })
 }
 

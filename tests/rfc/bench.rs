@@ -212,7 +212,7 @@ impl Bench {
 
     /// How often packets were refused for `reason`, for this router or for none.
     pub fn refused(&self, reason: Discard) -> u64 {
-        self.snapshot().counters.discarded[reason as usize] + self.node.stray()[reason as usize]
+        self.snapshot().counters.discarded.count(reason) + self.node.stray().count(reason)
     }
 
     /// Every refusal so far: reason and number.
@@ -318,8 +318,8 @@ pub fn unicast(params: RouterParams) -> RouterParams {
         Family::V4 => ("192.0.2.11", "192.0.2.12"),
         Family::V6 => ("2001:db8:1::11", "2001:db8:1::12"),
     };
-    let peer = PeerParams { address: ip(peer), priority: None, min_ttl: None };
-    RouterParams { transport: Transport::Unicast { peers: vec![peer] }, source: Some(ip(own)), ..params }
+    let peer = PeerParams { address: ip(peer), priority: None, min_ttl: None, max_ttl: None };
+    RouterParams { transport: Transport::Unicast { peers: vec![peer], also: None }, source: Some(ip(own)), ..params }
 }
 
 /// The interface that every router of the bench uses.

@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
 use vrrpd::engine::output::{Discard, EventKind, Mismatch, StateName};
-use vrrpd::engine::params::{Auth, ChecksumPolicy, RouterParams, Transport};
+use vrrpd::engine::params::{Auth, AuthMode, ChecksumPolicy, RouterParams, Transport};
 use vrrpd::wire::auth::Password;
 use vrrpd::wire::field::Vrid;
 
@@ -100,7 +100,7 @@ fn verdicts_turn_with_the_setting_that_the_file_names() {
     };
     let sum = |name: &str, checksum| with(name, &|params| params.checksum = checksum);
     let min_ttl = with("v2uni", &|params| {
-        if let Transport::Unicast { peers } = &mut params.transport {
+        if let Transport::Unicast { peers, .. } = &mut params.transport {
             peers[0].min_ttl = Some(255);
         }
     });
@@ -135,7 +135,7 @@ fn source_that_is_not_link_local_is_good_in_unicast() {
     let case = case("v3ip6-src-global");
     let source: [u8; 16] = case.bytes[8..24].try_into().expect("16 bytes");
     let mut params = unicast(profile("v3ip6"));
-    let Transport::Unicast { peers } = &mut params.transport else { panic!("unicast") };
+    let Transport::Unicast { peers, .. } = &mut params.transport else { panic!("unicast") };
     peers[0].address = Ipv6Addr::from(source).into();
     let packet = Packet { ttl: 64, ..Packet::like(&params, 150) };
     Bench::backup(params).accepts(&packet);
@@ -350,7 +350,10 @@ fn profile(name: &str) -> RouterParams {
     };
     match name {
         "v2" => own(v2(), 51, "192.0.2.100"),
-        "v2pass" => RouterParams { auth: Auth::Password(Password::new(b"s3cr3t77")), ..own(v2(), 52, "192.0.2.101") },
+        "v2pass" => RouterParams {
+            auth: Auth::Password { password: Password::new(b"s3cr3t77"), mode: AuthMode::Enforce },
+            ..own(v2(), 52, "192.0.2.101")
+        },
         "v2ah" => RouterParams { auth: Auth::Ah(Password::new(b"ahkey12")), ..own(v2(), 54, "192.0.2.103") },
         "v2uni" => unicast(own(v2(), 56, "192.0.2.105")),
         "v3" => own(v3(), 61, "192.0.2.110"),

@@ -11,7 +11,7 @@ use crate::bench::*;
 /// A router that reaches one peer whose priority the node list names.
 fn beside(priority: u8) -> RouterParams {
     let mut params = unicast(v3());
-    let Transport::Unicast { peers } = &mut params.transport else { panic!("unicast") };
+    let Transport::Unicast { peers, .. } = &mut params.transport else { panic!("unicast") };
     peers[0].priority = Some(prio(priority));
     params
 }

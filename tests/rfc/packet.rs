@@ -55,7 +55,7 @@ impl Packet {
         let cs = params.advertisement_interval.centiseconds();
         let [high, low] = cs.to_be_bytes();
         let (destination, source) = match (&params.transport, params.family) {
-            (Transport::Unicast { peers }, _) => (params.source.unwrap(), peers[0].address),
+            (Transport::Unicast { peers, .. }, _) => (params.source.unwrap(), peers[0].address),
             (Transport::Multicast { group }, Family::V4) => (*group, ip("192.0.2.12")),
             (Transport::Multicast { group }, Family::V6) => (*group, ip("fe80::12")),
         };

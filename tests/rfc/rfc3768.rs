@@ -2,14 +2,14 @@
 
 use vrrpd::engine::election::{master_down_interval, skew_time};
 use vrrpd::engine::output::{Discard, EventKind, Mismatch, Reason, StateName};
-use vrrpd::engine::params::{Auth, Preempt, RouterParams};
+use vrrpd::engine::params::{Auth, AuthMode, Preempt, RouterParams};
 use vrrpd::wire::auth::Password;
 use vrrpd::wire::field::{AdverInterval, Version};
 
 use crate::bench::*;
 
 fn with_password() -> RouterParams {
-    RouterParams { auth: Auth::Password(Password::new(b"s3cr3t77")), ..v2() }
+    RouterParams { auth: Auth::Password { password: Password::new(b"s3cr3t77"), mode: AuthMode::Enforce }, ..v2() }
 }
 
 fn with_ah() -> RouterParams {
@@ -269,7 +269,7 @@ fn rfc3768_7_1_other_interval_is_refused_and_told() {
     let mut bench = Bench::backup(v2());
     let seen = bench.hear(&Packet { byte_5: 2, ..Packet::like(&v2(), 150) });
     let peer = Some(ip("192.0.2.12"));
-    assert_eq!(events(&seen), [&EventKind::Discarded { reason: Discard::Interval, peer, count: 1 }]);
+    assert_eq!(events(&seen), [&EventKind::Discarded { refusal: Discard::Interval.into(), peer, count: 1 }]);
 }
 
 #[test]

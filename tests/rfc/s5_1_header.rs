@@ -74,7 +74,7 @@ fn unicast_peer_may_have_any_ttl_unless_min_ttl_or_strict_asks() {
         let strict = RouterParams { strict: true, ..params.clone() };
         Bench::backup(strict).refuses(&low, Discard::Ttl);
         let mut guarded = params;
-        let Transport::Unicast { peers } = &mut guarded.transport else { panic!("unicast") };
+        let Transport::Unicast { peers, .. } = &mut guarded.transport else { panic!("unicast") };
         peers[0].min_ttl = Some(65);
         let mut bench = Bench::backup(guarded);
         bench.refuses(&low, Discard::Ttl);

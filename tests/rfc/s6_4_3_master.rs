@@ -134,5 +134,8 @@ fn own_source_address_is_refused_and_never_answered() {
     let mut bench = Bench::master(v3());
     let seen = bench.hear(&Packet::like(&v3(), 100).from("192.0.2.11"));
     let reason = Discard::OwnAddress;
-    assert_eq!(events(&seen), [&EventKind::Discarded { reason, peer: Some(ip("192.0.2.11")), count: 1 }]);
+    assert_eq!(
+        events(&seen),
+        [&EventKind::Discarded { refusal: reason.into(), peer: Some(ip("192.0.2.11")), count: 1 }]
+    );
 }

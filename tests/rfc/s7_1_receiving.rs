@@ -115,7 +115,7 @@ fn rfc9568_7_1_discards_are_told_once_a_minute_with_their_number() {
         let seen = bench.hear(&bad);
         told.extend(events(&seen).into_iter().cloned());
     }
-    let event = |count| EventKind::Discarded { reason: Discard::Checksum, peer: Some(ip("192.0.2.12")), count };
+    let event = |count| EventKind::Discarded { refusal: Discard::Checksum.into(), peer: Some(ip("192.0.2.12")), count };
     assert_eq!(told, [event(1), event(600), event(600), event(600)]);
     assert_eq!(bench.refused(Discard::Checksum), 1900);
 }
@@ -223,7 +223,7 @@ fn changing_senders_or_checksums_cannot_fill_the_log() {
 fn unicast_routers_may_share_a_vrid_when_their_peers_differ() {
     let one = unicast(v3());
     let mut two = RouterParams { name: "other".into(), ..one.clone() };
-    let Transport::Unicast { peers } = &mut two.transport else { panic!("unicast") };
+    let Transport::Unicast { peers, .. } = &mut two.transport else { panic!("unicast") };
     peers[0].address = ip("192.0.2.13");
     let packet = Packet::like(&two, 150);
     let mut bench = Bench::with_routers(vec![one, two]);

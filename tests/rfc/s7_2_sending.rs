@@ -62,8 +62,8 @@ fn rfc9568_7_2_multicast_goes_to_the_group_of_the_family() {
 #[test]
 fn unicast_sends_one_advert_to_each_peer_with_a_checksum_of_its_own() {
     let mut params = unicast(v3());
-    let peer = |address| PeerParams { address: ip(address), priority: None, min_ttl: None };
-    params.transport = Transport::Unicast { peers: vec![peer("192.0.2.12"), peer("192.0.2.13")] };
+    let peer = |address| PeerParams { address: ip(address), priority: None, min_ttl: None, max_ttl: None };
+    params.transport = Transport::Unicast { peers: vec![peer("192.0.2.12"), peer("192.0.2.13")], also: None };
     let mut bench = Bench::master(params);
     let seen = untimed(bench.run(ms(1000)));
     let sent = adverts(&seen);

@@ -11,8 +11,8 @@ use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, Ro
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{EventKind, Output};
 use vrrpd::engine::params::{
-    Auth, CheckKind, CheckParams, Effect, GroupParams, Hooks, Initial, NodeParams, PeerParams, Preempt, RouterParams,
-    Scope, Track, Transport, Vip, VipOptions,
+    Auth, AuthMode, CheckKind, CheckParams, Effect, GroupParams, Hooks, Initial, NodeParams, PeerParams, Preempt,
+    RouterParams, Scope, Track, Transport, Vip, VipOptions,
 };
 use vrrpd::engine::snapshot::Counters;
 use vrrpd::engine::time::{Instant, Now};
@@ -196,9 +196,9 @@ impl<'a> Trial<'a> {
         let priority = Priority::new(self.bytes.byte());
         let list = AddressList::new(params.family, params.advertised()).expect("addresses of the family");
         let auth = match &params.auth {
-            Auth::Password(password) => AuthField { kind: AUTH_PASSWORD, data: password.as_bytes() },
+            Auth::Password { password, .. } => AuthField { kind: AUTH_PASSWORD, data: password.as_bytes() },
             Auth::Ah(_) => AuthField { kind: vrrpd::wire::advert::AUTH_AH, ..AuthField::NONE },
-            Auth::None => AuthField::NONE,
+            Auth::None | Auth::Hmac(_) => AuthField::NONE,
         };
         let addresses = list.as_addresses();
         let mut message = Vec::new();
@@ -354,6 +354,7 @@ fn router(index: usize, bytes: &mut Bytes<'_>) -> RouterParams {
         },
         priority: Priority::new(100 * (number - 1)),
         min_ttl: None,
+        max_ttl: None,
     };
     let group = match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
@@ -362,7 +363,7 @@ fn router(index: usize, bytes: &mut Bytes<'_>) -> RouterParams {
     let mode = bytes.byte();
     let vrid = Vrid::new(1 + (shape >> 4 & 1)).unwrap_or(Vrid::new(1).expect("1 is a VRID"));
     let transport = if shape & 0x20 == 0 {
-        Transport::Unicast { peers: vec![peer(1), peer(2)] }
+        Transport::Unicast { peers: vec![peer(1), peer(2)], also: None }
     } else {
         Transport::Multicast { group }
     };
@@ -374,7 +375,7 @@ fn router(index: usize, bytes: &mut Bytes<'_>) -> RouterParams {
         vips: (0..3).map(|number| vip(family, number)).collect(),
         strict: shape & 0xc0 == 0xc0,
         auth: match (version, mode >> 6) {
-            (Version::V2, 1) => Auth::Password(password),
+            (Version::V2, 1) => Auth::Password { password, mode: AuthMode::Enforce },
             (Version::V2, 2) => Auth::Ah(password),
             _ => Auth::None,
         },

@@ -112,9 +112,12 @@ impl RouterSpec {
             address: self.address(other),
             priority: Priority::new(entry(&self.priorities, other)).filter(|_| self.names_priorities),
             min_ttl: None,
+            max_ttl: None,
         };
         let transport = match (self.is_multicast, self.family) {
-            (false, _) => Transport::Unicast { peers: (0..hosts).filter(|&other| other != host).map(peer).collect() },
+            (false, _) => {
+                Transport::Unicast { peers: (0..hosts).filter(|&other| other != host).map(peer).collect(), also: None }
+            }
             (true, Family::V4) => Transport::Multicast { group: IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)) },
             (true, Family::V6) => {
                 Transport::Multicast { group: IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)) }

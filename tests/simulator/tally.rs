@@ -26,6 +26,8 @@ pub fn name(kind: &EventKind) -> &'static str {
             Reason::GroupMoved { .. } => "group moves",
         },
         EventKind::Discarded { .. } => "discarded",
+        EventKind::ClockSkew { .. } => "clock-skew",
+        EventKind::Clock(_) => "clock",
         EventKind::Mismatch { .. } => "mismatches",
         EventKind::Rival { .. } => "rivals",
         EventKind::Checksum { .. } => "checksum forms",

@@ -175,6 +175,8 @@ impl Watch {
             Output::Event(event) => match &event.kind {
                 EventKind::Transition(transition) => self.transition(now, transition),
                 EventKind::Discarded { .. }
+                | EventKind::ClockSkew { .. }
+                | EventKind::Clock(_)
                 | EventKind::Mismatch { .. }
                 | EventKind::Rival { .. }
                 | EventKind::Checksum { .. }

@@ -112,9 +112,10 @@ fn instance_table(params: &RouterParams, parts: &InstanceParts, comments: &[Comm
     let secret = parts.password.as_ref().map(|password| quoted(counting(&password.0))).unwrap_or_default();
     match params.auth {
         Auth::None => {}
-        Auth::Password(_) => {
+        Auth::Password { .. } => {
             let _ = write!(text, "\n[instance.{name}.auth]\npassword = {secret}\n");
         }
+        Auth::Hmac(_) => {}
         Auth::Ah(_) => {
             let _ = write!(text, "\n[instance.{name}.auth]\nah = {secret}\n");
         }
@@ -149,7 +150,7 @@ fn keys(params: &RouterParams) -> Vec<Key> {
         push(&["unicast_src_ip", "mcast_src_ip"], format!("source = \"{source}\""));
     }
     match &params.transport {
-        Transport::Unicast { peers } => {
+        Transport::Unicast { peers, .. } => {
             let peers = peers.iter().map(peer).collect();
             push(&["unicast_peer"], list("peers", peers));
         }

@@ -17,7 +17,7 @@ use super::vip::Entry;
 use crate::config::address::is_link_local;
 use crate::config::resolve::{ADVERTISED_MAX, group_of};
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, PeerParams, Preempt, RouterParams, Transport, Vip,
+    AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, PeerParams, Preempt, RouterParams, Transport, Vip,
 };
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version};
@@ -230,7 +230,7 @@ fn transport(
         } else if let Some(first) = seen.insert(peer.address, *spot) {
             report.remark(*spot, Remark::Twice { what: format!("peer {}", peer.address), line: first.line });
         } else {
-            peers.push(PeerParams { address: peer.address, priority: None, min_ttl: peer.min_ttl });
+            peers.push(PeerParams { address: peer.address, priority: None, min_ttl: peer.min_ttl, max_ttl: None });
         }
     }
     if let (Some(group), false) = (&draft.group, peers.is_empty()) {
@@ -243,7 +243,7 @@ fn transport(
                         list every node that takes part";
             report.remark(list.spot, Remark::Note { text });
         }
-        return Some(Transport::Unicast { peers });
+        return Some(Transport::Unicast { peers, also: None });
     }
     if draft.needs_peers {
         let text =
@@ -321,7 +321,7 @@ fn auth(draft: &Draft, version: Version, is_strict: bool, report: &mut Report) -
     let secret = draft.password.as_ref().map_or(&[][..], |password| password.value.0.as_bytes());
     match kind.value.as_str() {
         "AH" => Auth::Ah(Password::new(secret)),
-        _ => Auth::Password(Password::new(secret)),
+        _ => Auth::Password { password: Password::new(secret), mode: AuthMode::Enforce },
     }
 }
 

@@ -14,6 +14,7 @@ use crate::wire::field::Priority;
 pub(super) const fn is_caused_by_packet(kind: &EventKind) -> bool {
     match kind {
         EventKind::Discarded { .. }
+        | EventKind::ClockSkew { .. }
         | EventKind::Mismatch { .. }
         | EventKind::Rival { .. }
         | EventKind::Checksum { .. }
@@ -23,6 +24,7 @@ pub(super) const fn is_caused_by_packet(kind: &EventKind) -> bool {
         | EventKind::Priority { .. }
         | EventKind::HandedOver { .. }
         | EventKind::Check { .. }
+        | EventKind::Clock(_)
         | EventKind::Group(_) => false,
     }
 }
@@ -31,7 +33,15 @@ pub(super) const fn is_caused_by_packet(kind: &EventKind) -> bool {
 pub(super) fn record(health: &Health, params: Option<&RouterParams>, kind: &EventKind) -> Record {
     let mut line = match kind {
         EventKind::Transition(transition) => of_transition(params, transition),
-        EventKind::Discarded { reason, peer, count } => of_discard(params, *reason, *peer, *count),
+        EventKind::Discarded { refusal, peer, count } => of_discard(params, refusal.reason, *peer, *count),
+        EventKind::ClockSkew { peer, skew, window } => {
+            let direction = if skew.is_ahead { "ahead" } else { "behind" };
+            let (length, window) = (skew.length.as_secs_f64(), window.as_secs());
+            let message =
+                format!("clock of {peer} is {length:.1} s {direction}, its adverts are refused from {window} s on");
+            line(Level::Warn, Kind::Clock, message, vec![(Key::Peer, text(peer))])
+        }
+        EventKind::Clock(trouble) => line(Level::Warn, Kind::Clock, format!("{trouble:?}"), Vec::new()),
         EventKind::Mismatch { peer, what } => of_mismatch(params, *peer, *what),
         EventKind::Rival { peer, priority, ours } => of_rival(*peer, *priority, *ours),
         EventKind::Checksum { peer, form } => of_checksum(*peer, *form),
@@ -107,6 +117,11 @@ fn of_discard(params: Option<&RouterParams>, reason: Discard, peer: Option<IpAdd
         }
         Discard::AuthType => (Level::Warn, format!("Invalid auth type{from}")),
         Discard::Auth => (Level::Warn, format!("received an invalid passwd{from}!")),
+        Discard::AuthMissing => (Level::Warn, format!("missing authentication trailer{from}")),
+        Discard::AuthMalformed => (Level::Warn, format!("malformed authentication trailer{from}")),
+        Discard::UnknownKey => (Level::Warn, format!("unknown authentication key{from}")),
+        Discard::Hmac => (Level::Warn, format!("invalid authentication HMAC{from}")),
+        Discard::Stale => (Level::Warn, format!("stale authentication trailer{from}")),
         Discard::Replay => (Level::Warn, format!("received a replayed packet{from}")),
         Discard::Destination => (Level::Warn, format!("Expected {}{from}", expected_destination(params))),
         Discard::SourceNotLinkLocal => (Level::Warn, format!("source address is not link-local{from}")),

@@ -31,7 +31,7 @@ fn takeover() -> EventKind {
 }
 
 fn discard(reason: Discard) -> EventKind {
-    EventKind::Discarded { reason, peer: Some(PEER), count: 3 }
+    EventKind::Discarded { refusal: reason.into(), peer: Some(PEER), count: 3 }
 }
 
 #[test]

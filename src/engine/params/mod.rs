@@ -3,6 +3,7 @@
 //! Written by `config`, read by the engine and by the adapters (VIP options concern only `net::vips`). Nothing here
 //! changes while a router runs, except by a reload that hands in another [`RouterParams`].
 
+mod auth;
 mod check;
 mod hook;
 
@@ -10,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use auth::{Auth, AuthMode, HmacParams, ReplayGuard};
 pub use check::{
     ArgumentMatch, CheckKind, CheckParams, Effect, Endpoint, FileSense, HttpParams, Initial, ProcessParams,
     ProcessTarget, Track,
@@ -17,7 +19,6 @@ pub use check::{
 pub use hook::{Command, DaemonHook, Fallback, FifoParams, Hook, HookEvent, Hooks, NodeHooks, Scripts, UserParams};
 
 use super::route::{Route, Rule};
-use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
 /// Everything one node takes part in, in the order of the file.
@@ -91,7 +92,7 @@ pub struct RouterParams {
     pub checksum: ChecksumPolicy,
     /// Drop what an RFC lets us drop; see design table in `docs/rfc9568-ledger.md`.
     pub strict: bool,
-    /// Authentication of version 2.
+    /// How adverts prove whose they are.
     pub auth: Auth,
     /// How often addresses are announced again.
     pub announce: AnnounceSchedule,
@@ -123,6 +124,8 @@ pub enum Transport {
     Unicast {
         /// The other nodes.
         peers: Vec<PeerParams>,
+        /// A group that is sent to as well, and on which the peers are heard: while nodes move from multicast to unicast.
+        also: Option<IpAddr>,
     },
     /// To a group on the interface; any sender there with TTL 255 is believed.
     Multicast {
@@ -140,6 +143,8 @@ pub struct PeerParams {
     pub priority: Option<Priority>,
     /// Lowest TTL or hop limit accepted from it; `None`: any.
     pub min_ttl: Option<u8>,
+    /// Highest TTL or hop limit accepted from it; `None`: any.
+    pub max_ttl: Option<u8>,
 }
 
 /// One virtual address.
@@ -213,17 +218,6 @@ pub enum ChecksumPolicy {
     OldUnicast,
 }
 
-/// Authentication of a version 2 router.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// None: auth type 0, data ignored.
-    None,
-    /// RFC 2338 simple password: 8 bytes in the clear.
-    Password(Password),
-    /// RFC 2338 IP Authentication Header with the same 8 bytes as key.
-    Ah(Password),
-}
-
 /// How often addresses are announced while Master, besides the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnnounceSchedule {
@@ -282,7 +276,7 @@ impl RouterParams {
     /// Returns the unicast peers; empty for multicast.
     pub fn peers(&self) -> &[PeerParams] {
         match &self.transport {
-            Transport::Unicast { peers } => peers,
+            Transport::Unicast { peers, .. } => peers,
             Transport::Multicast { .. } => &[],
         }
     }

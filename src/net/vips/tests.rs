@@ -24,8 +24,8 @@ fn params(vips: &[&str]) -> Arc<RouterParams> {
             options: VipOptions::default(),
         }
     };
-    let peers = vec![PeerParams { address: "10.0.0.2".parse().unwrap(), priority: None, min_ttl: None }];
-    let transport = Transport::Unicast { peers };
+    let peers = vec![PeerParams { address: "10.0.0.2".parse().unwrap(), priority: None, min_ttl: None, max_ttl: None }];
+    let transport = Transport::Unicast { peers, also: None };
     Arc::new(RouterParams {
         vips: vips.iter().map(vip).collect(),
         ..RouterParams::plain("web", "eth0", Vrid::new(1).unwrap(), Family::V4, transport)
