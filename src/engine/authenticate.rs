@@ -149,7 +149,7 @@ impl VirtualRouter {
 
     fn remember_trailer(&mut self, now: Instant, source: IpAddr, way: Way, signed: &Signed, out: &mut Outbox) {
         let (router, skew) = (self.key, signed.skew);
-        out.clock.mark_known();
+        out.clock.mark_shared();
         if signed.follows_wall {
             let trouble = out.clock.follow();
             out.node_event(EventKind::Clock(trouble));

@@ -23,8 +23,10 @@ pub(super) struct Clock {
     looked_at: Option<Instant>,
     /// The wall clock was set, and `kept` is the time before that.
     is_stepped: bool,
-    /// Some peer may know `kept`: an advert was signed or believed by it.
+    /// Some peer may know `kept`: an advert was signed by it.
     is_known: bool,
+    /// Some peer goes by `kept`: its advert was believed by it.
+    is_shared: bool,
     /// When a step was told of; a clock that is set again and again does not fill the log.
     told_at: Option<Instant>,
 }
@@ -40,7 +42,7 @@ impl Clock {
         let expected = self.wall.saturating_add(elapsed);
         self.kept = self.kept.saturating_add(elapsed);
         self.wall = now.utc;
-        if !self.is_known || self.wall.abs_diff(self.kept) < STEP {
+        if !self.is_worth_keeping() || self.wall.abs_diff(self.kept) < STEP {
             self.kept = self.wall;
             let was_told = std::mem::take(&mut self.is_stepped) && self.told_at.is_some();
             return was_told.then_some(ClockTrouble::Restored);
@@ -58,14 +60,25 @@ impl Clock {
         Sequence::from_utc(self.kept)
     }
 
+    /// Returns the time that is signed by where stamps only must not go back: a clock that was set forward is followed, or
+    /// a node that began without a clock would stay behind what its peers remember of it.
+    pub fn latest(&self) -> Sequence {
+        Sequence::from_utc(self.kept.max(self.wall))
+    }
+
     /// Returns the time of a wall clock that was set and is not followed.
     pub fn alternative(&self) -> Option<Sequence> {
         self.is_stepped.then(|| Sequence::from_utc(self.wall))
     }
 
-    /// Takes note that an advert was signed or believed by this time, so that others may go by it.
+    /// Takes note that an advert was signed by this time, so that others may go by it.
     pub fn mark_known(&mut self) {
         self.is_known = true;
+    }
+
+    /// Takes note that an advert was believed by this time, so that others do go by it.
+    pub fn mark_shared(&mut self) {
+        self.is_shared = true;
     }
 
     /// Goes by the wall clock from here on, because a peer does.
@@ -74,6 +87,13 @@ impl Clock {
         self.kept = self.wall;
         self.is_stepped = false;
         ClockTrouble::Followed { by }
+    }
+
+    /// Says whether anybody may miss the time that is kept: not one that nobody knows, nor one that is wrong beyond doubt
+    /// (a host without a clock of its own begins in 1970) and that no peer shares.
+    fn is_worth_keeping(&self) -> bool {
+        let is_absurd = self.kept < RELEASE && self.wall >= RELEASE;
+        self.is_shared || (self.is_known && !is_absurd)
     }
 
     /// Returns how far the wall clock is from the time that is kept.
@@ -170,6 +190,29 @@ mod tests {
         assert_eq!(clock.look(at(0, 0)), None);
         assert_eq!(clock.look(at(1000, 3_600_000)), None);
         assert!(shows(&clock, 3_601_000) && clock.alternative().is_none());
+    }
+
+    #[test]
+    fn time_before_the_release_is_kept_only_when_a_peer_shares_it() {
+        for is_shared in [false, true] {
+            let mut clock = Clock::default();
+            clock.look(Now { utc: Duration::from_secs(50), ..at(0, 0) });
+            clock.mark_known();
+            if is_shared {
+                clock.mark_shared();
+            }
+            assert_eq!(clock.look(at(1000, 0)).is_some(), is_shared);
+            assert_eq!(shows(&clock, 1000), !is_shared);
+        }
+    }
+
+    #[test]
+    fn latest_time_goes_forward_with_a_step_and_never_back() {
+        for (step, latest) in [(3_600_000, 3_601_000), (-3_600_000, 1000)] {
+            let mut clock = clock();
+            clock.look(at(1000, step));
+            assert_eq!(clock.latest(), Sequence::from_utc(Duration::from_millis(BEGIN + latest)));
+        }
     }
 
     #[test]

@@ -164,7 +164,7 @@ pub enum Discard {
 }
 
 impl Discard {
-    /// Every reason, in the order of the checks.
+    /// Every reason; roughly in the order of the checks, which `docs/rfc9568-ledger.md` has exactly.
     pub const ALL: [Self; 28] = [
         Self::Incomplete,
         Self::BadIpHeader,

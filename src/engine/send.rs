@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::outbox::Outbox;
 use super::output::{AhHeader, Output, Transmit};
-use super::params::{Auth, ChecksumPolicy, HmacParams, PeerParams, RouterParams, Transport};
+use super::params::{Auth, ChecksumPolicy, HmacParams, PeerParams, ReplayGuard, RouterParams, Transport};
 use super::router::{Local, VirtualRouter};
 use crate::wire::addresses::{AddressList, Addresses};
 use crate::wire::advert::{AUTH_AH, AUTH_PASSWORD, Advert, AuthField};
@@ -120,7 +120,11 @@ impl VirtualRouter {
     ) {
         let params = Arc::clone(&self.params);
         let Some(key) = hmac.key(hmac.active) else { return };
-        let sequence = self.replay.stamp(out.clock.time(), hmac.guard);
+        let time = match hmac.guard {
+            ReplayGuard::Time { .. } => out.clock.time(),
+            ReplayGuard::Monotonic => out.clock.latest(),
+        };
+        let sequence = self.replay.stamp(time, hmac.guard);
         out.clock.mark_known();
         let mut bytes = Vec::new();
         self.emit(priority, &mut bytes);

@@ -195,6 +195,23 @@ fn clock_that_is_set_before_anybody_knows_it_is_followed() {
 }
 
 #[test]
+fn host_that_begins_without_a_clock_follows_the_first_time_it_gets() {
+    for guard in [TIME, ReplayGuard::Monotonic] {
+        let params = hmac(unicast(v3()), AuthMode::Enforce, guard);
+        let mut bench = Bench::new(params);
+        let utc = bench.utc();
+        bench.set_clock(Duration::from_secs(1000));
+        let mut bench = begin(bench);
+        bench.run(ms(5000));
+        assert_eq!(bench.state(), StateName::Master);
+        bench.set_clock(utc);
+        let seen = untimed(bench.run(ms(1000)));
+        let (sent, now) = (adverts(&seen), stamp(bench.utc()) >> 32);
+        assert!(now - (stamp_of(&sent[0].payload) >> 32) <= 1, "{guard:?}");
+    }
+}
+
+#[test]
 fn clock_before_the_release_is_told_by_nodes_that_go_by_time() {
     let began = |params: RouterParams, seconds: u64| {
         let mut bench = Bench::new(params);
