@@ -198,7 +198,7 @@ fn no_message_shows_a_secret() {
         format!("key 1 x {TEXT}"),
         format!("key 1\n{TEXT}"),
         format!("key 1\nhex:{TEXT}"),
-        format!("{TEXT}"),
+        TEXT.to_owned(),
         format!("key 1 {{\n{TEXT}\n}}"),
         format!("kye 1 {TEXT}"),
         format!("key 1 {TEXT}\nactive_key {TEXT}"),

@@ -69,7 +69,7 @@ fn counting_line() -> String {
 fn a_key_is_the_same_in_every_form() {
     let mut place = place();
     let digits = counting_line();
-    let spaced = digits[4..].as_bytes().chunks(2).map(|octet| std::str::from_utf8(octet).unwrap()).collect::<Vec<_>>();
+    let spaced = digits.as_bytes()[4..].chunks(2).map(|octet| std::str::from_utf8(octet).unwrap()).collect::<Vec<_>>();
     let spaced = format!("hex: {} ", spaced.join(" "));
     place.write("plain", format!("{digits}\n"), 0o600);
     place.write("dos", format!("{}\r\n\n", digits.to_ascii_uppercase().replace("HEX", "hex")), 0o400);
