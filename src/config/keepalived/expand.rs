@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::hmac::UNSET_CREDENTIALS;
 use super::include;
 use super::lexer::{self, LineFault};
 use super::refusal::Refusal;
 use super::remark::{Remark, excerpt};
 use super::report::{Report, Spot};
 use super::sequence::{self, Repeat};
+use crate::config::secret::VARIABLE;
 
 /// What a file may ask of the host it is read on.
 pub(super) struct Host {
@@ -272,7 +274,7 @@ impl<'r> Expander<'r> {
         match name {
             "_PWD" => Some(self.directory.display().to_string()),
             "_INSTANCE" => Some(self.host.config_id.clone()),
-            "_ENV" => Some((self.host.variable)(arguments.trim()).unwrap_or_default()),
+            "_ENV" => Some(self.variable(arguments.trim())),
             "_HASH" => Some("#".to_owned()),
             "_BANG" => Some("!".to_owned()),
             "_RANDOM" => {
@@ -282,6 +284,14 @@ impl<'r> Expander<'r> {
             }
             _ => None,
         }
+    }
+
+    /// Returns an environment variable; one that is not set is empty.
+    ///
+    /// The place of systemd's credentials is not: a key is named by it, and that name is needed on a host without it too.
+    fn variable(&self, name: &str) -> String {
+        let value = (self.host.variable)(name).unwrap_or_default();
+        if name == VARIABLE && value.is_empty() { UNSET_CREDENTIALS.to_owned() } else { value }
     }
 
     /// Takes work and bytes from what is left; false when nothing is.
@@ -361,6 +371,7 @@ mod tests {
             "$E=\nx ${E}y ${_HASH}${_BANG} ${_INSTANCE} ${_PWD} ${_ENV VIP}${_ENV NO}",
             &["x y #! lb1 /etc/k 10.0.0.9"],
         );
+        assert_lines("x ${_ENV CREDENTIALS_DIRECTORY}/y", &["x $CREDENTIALS_DIRECTORY/y"]);
         assert_lines("script \"echo $HOME ${HOME}\"", &["script \"echo $HOME ${HOME}\""]);
     }
 
