@@ -2,6 +2,7 @@
 
 mod programs;
 mod requirements;
+mod secrets;
 
 use std::fs;
 use std::io::Write;
