@@ -59,81 +59,36 @@ fn skew(ms: u64, is_ahead: bool) -> Evidence {
 #[test]
 fn a_refused_trailer_names_its_cause_and_what_mends_it() {
     let time = with(hmac(ReplayGuard::Time { window: WINDOW }));
+    let hmac = "invalid authentication HMAC from 10.0.0.21: key 1 differs between the nodes, or forged";
+    warns(&time, Discard::Hmac, Evidence::Key(1), hmac);
+    let unknown = "unknown authentication key id 7 from 10.0.0.21: known here are 1, 2; give every node a key before one \
+                   signs with it";
+    warns(&time, Discard::UnknownKey, Evidence::Key(7), unknown);
+    let missing = "missing authentication trailer from 10.0.0.21: that node has no keys or mode receive-only, and mode \
+                   enforce here asks for it; or forged";
+    warns(&time, Discard::AuthMissing, Evidence::None, missing);
+    let malformed = "malformed authentication trailer from 10.0.0.21: ";
+    let reserved = format!("{malformed}something in its reserved bytes, damaged, or forged");
+    warns(&time, Discard::AuthMalformed, Evidence::None, &reserved);
+    let kind = format!("{malformed}kind 9, this version knows kind 1; or forged");
+    warns(&time, Discard::AuthMalformed, Evidence::Number { found: 9 }, &kind);
+    let other = "Invalid auth type from 10.0.0.21: 1, expected 0: a password there, HMAC here; or forged";
+    warns(&time, Discard::AuthType, Evidence::Number { found: 1 }, other);
+}
+
+#[test]
+fn a_trailer_of_another_time_says_how_far_the_clocks_are_apart() {
+    let time = with(hmac(ReplayGuard::Time { window: WINDOW }));
     let steady = with(hmac(ReplayGuard::Monotonic));
-    let cases = [
-        (
-            &time,
-            Discard::Hmac,
-            Evidence::Key(1),
-            "invalid authentication HMAC from 10.0.0.21: key 1 differs between the \
-          nodes, or forged",
-        ),
-        (
-            &time,
-            Discard::Stale,
-            skew(7_200, false),
-            "stale authentication trailer from 10.0.0.21, clock skew 7 sec \
-          exceeds window 5 sec: check the clocks (behind by 7.2 s), or replayed",
-        ),
-        (
-            &time,
-            Discard::Stale,
-            skew(3_600_000, true),
-            "stale authentication trailer from 10.0.0.21, clock skew -3600 \
-          sec exceeds window 5 sec: check the clocks (ahead by 3600.0 s), or replayed",
-        ),
-        (
-            &time,
-            Discard::UnknownKey,
-            Evidence::Key(7),
-            "unknown authentication key id 7 from 10.0.0.21: known here are \
-          1, 2; give every node a key before one signs with it",
-        ),
-        (
-            &time,
-            Discard::AuthMissing,
-            Evidence::None,
-            "missing authentication trailer from 10.0.0.21: that node has no \
-          keys or mode receive-only, and mode enforce here asks for it; or forged",
-        ),
-        (
-            &time,
-            Discard::AuthMalformed,
-            Evidence::None,
-            "malformed authentication trailer from 10.0.0.21: \
-             something in its reserved bytes, damaged, or forged",
-        ),
-        (
-            &time,
-            Discard::AuthMalformed,
-            Evidence::Number { found: 9 },
-            "malformed authentication trailer from 10.0.0.21: kind 9, this version knows kind 1; or forged",
-        ),
-        (
-            &time,
-            Discard::Replay,
-            Evidence::None,
-            "replayed authentication trailer from 10.0.0.21: recorded and sent \
-          again, or two hosts have that address, or its clock was set back",
-        ),
-        (
-            &steady,
-            Discard::Replay,
-            Evidence::None,
-            "replayed authentication trailer from 10.0.0.21: recorded and sent \
-          again, or two hosts have that address, or its clock was set back before it was started again",
-        ),
-        (
-            &time,
-            Discard::AuthType,
-            Evidence::Number { found: 1 },
-            "Invalid auth type from 10.0.0.21: 1, expected 0: a \
-          password there, HMAC here; or forged",
-        ),
-    ];
-    for (params, reason, evidence, expected) in cases {
-        warns(params, reason, evidence, expected);
-    }
+    let stale = "stale authentication trailer from 10.0.0.21, clock skew";
+    let behind = format!("{stale} 7 sec exceeds window 5 sec: check the clocks (behind by 7.2 s), or replayed");
+    warns(&time, Discard::Stale, skew(7_200, false), &behind);
+    let ahead = format!("{stale} -3600 sec exceeds window 5 sec: check the clocks (ahead by 3600.0 s), or replayed");
+    warns(&time, Discard::Stale, skew(3_600_000, true), &ahead);
+    let replayed = "replayed authentication trailer from 10.0.0.21: recorded and sent again, or two hosts have that \
+                    address, or its clock was set back";
+    warns(&time, Discard::Replay, Evidence::None, replayed);
+    warns(&steady, Discard::Replay, Evidence::None, &format!("{replayed} before it was started again"));
 }
 
 #[test]
