@@ -162,7 +162,8 @@ fn a_hop_limit_is_told_with_what_was_asked_for() {
     warns(&near, Discard::Ttl, ttl(254), link);
     let multicast = RouterParams { transport: Transport::Multicast { group: [224, 0, 0, 18].into() }, ..params("web") };
     warns(&multicast, Discard::Ttl, ttl(254), link);
-    warns(&RouterParams { strict: true, ..unicast(Some(10), None) }, Discard::Ttl, ttl(254), link);
+    let strict = RouterParams { strict: true, ..unicast(Some(10), None) };
+    warns(&strict, Discard::Ttl, ttl(5), &link.replace("254", "5"));
 }
 
 #[test]
