@@ -60,7 +60,7 @@ fn receive(receiver: &mut Receiver, count: usize) -> Vec<Seen> {
     while packets.len() < count && Instant::now() < end {
         let mut fds: Vec<PollFd<'_>> = receiver.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         poll(&mut fds, PollTimeout::from(50u8)).unwrap();
-        let drained = receiver.receive(|datagram, _| packets.push(seen(datagram)));
+        let drained = receiver.receive(Duration::MAX, |datagram, _| packets.push(seen(datagram)));
         assert_eq!((drained.errors, drained.unknown, drained.truncated), (0, 0, 0));
     }
     packets
@@ -68,6 +68,10 @@ fn receive(receiver: &mut Receiver, count: usize) -> Vec<Seen> {
 
 fn transmit(interface: u32, source: &str, destination: &str) -> Transmit {
     Transmit::detached(RouterKey(0), interface, source.parse().unwrap(), destination.parse().unwrap())
+}
+
+fn wall_clock() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
 }
 
 fn index(name: &str) -> u32 {
@@ -110,7 +114,7 @@ fn unicast_and_groups_arrive_with_ttl_255_and_precedence() {
                 ];
                 assert_eq!(sender.send(&batch), []);
                 let mut echoes = 0;
-                own.unwrap().receive(|_, _| echoes += 1);
+                own.unwrap().receive(Duration::MAX, |_, _| echoes += 1);
                 assert_eq!(echoes, 0, "our own multicast came back");
             });
             let (vb, mut packets) = receiver.join().unwrap();
@@ -169,6 +173,78 @@ fn group_is_heard_only_while_joined_and_more_than_twenty_interfaces_can_join() {
                 groups.join(vb, [224, 0, 1, host].into()).unwrap();
             }
             groups.leave(9999, group);
+        });
+    });
+}
+
+#[test]
+fn what_arrives_during_a_turn_is_left_for_the_next_and_what_is_too_long_is_counted() {
+    privileged("sockets::what_arrives_during_a_turn_is_left_for_the_next_and_what_is_too_long_is_counted", || {
+        let pair = Pair::new();
+        pair.b.enter(|| {
+            let mut receiver = Receiver::open(ALL).unwrap();
+            let before = wall_clock();
+            pair.a.enter(|| {
+                let good = transmit(index("va"), "10.9.0.1", "10.9.0.2");
+                let long = vec![7u8; 4500];
+                let mut batch: Vec<(&Transmit, &[u8])> = (0..200).map(|_| (&good, &b"advert.."[..])).collect();
+                batch[3] = (&good, &long);
+                assert_eq!(Sender::open(ALL).unwrap().send(&batch), []);
+            });
+            let after = wall_clock();
+            let mut take = |until| receiver.receive(until, |_, _| {});
+            let first = take(before);
+            assert_eq!((first.packets, first.truncated, first.more), (63, 1, false), "they came later");
+            assert!(!take(before - Duration::from_millis(900)).more);
+            assert!(take(before - Duration::from_secs(60)).more, "by a clock that was set, nobody knows");
+            let last = take(after);
+            assert_eq!((last.packets, last.more), (8, false), "no more than there are");
+        });
+        pair.b.enter(|| {
+            let mut receiver = Receiver::open(ALL).unwrap();
+            pair.a.enter(|| {
+                let good = transmit(index("va"), "10.9.0.1", "10.9.0.2");
+                let batch: Vec<(&Transmit, &[u8])> = (0..100).map(|_| (&good, &b"advert.."[..])).collect();
+                assert_eq!(Sender::open(ALL).unwrap().send(&batch), []);
+            });
+            assert!(receiver.receive(wall_clock(), |_, _| {}).more, "all of it came before");
+        });
+    });
+}
+
+/// Two ways to one peer, as while a cluster moves from multicast to unicast.
+#[test]
+fn a_group_is_reached_beside_its_members_with_ttl_255_and_no_echo() {
+    privileged("sockets::a_group_is_reached_beside_its_members_with_ttl_255_and_no_echo", || {
+        let pair = Pair::new();
+        pair.b.enter(|| {
+            let mut receiver = Receiver::open(ALL).unwrap();
+            let mut groups = Groups::new();
+            for group in ["224.0.0.18", "ff02::12"] {
+                groups.join(index("vb"), group.parse().unwrap()).unwrap();
+            }
+            pair.a.enter(|| {
+                let mut own = Receiver::open(ALL).unwrap();
+                let mut own_groups = Groups::new();
+                own_groups.join(index("va"), "224.0.0.18".parse().unwrap()).unwrap();
+                let to = |source, destination| transmit(index("va"), source, destination);
+                let ways = [
+                    to("10.9.0.1", "10.9.0.2"),
+                    to("10.9.0.1", "224.0.0.18"),
+                    to("2001:db8:9::1", "2001:db8:9::2"),
+                    to("2001:db8:9::1", "ff02::12"),
+                ];
+                let batch: Vec<(&Transmit, &[u8])> = ways.iter().map(|way| (way, &b"the same"[..])).collect();
+                assert_eq!(Sender::open(ALL).unwrap().send(&batch), []);
+                assert_eq!(own.receive(Duration::MAX, |_, _| {}).packets, 0, "our own multicast came back");
+            });
+            let packets = receive(&mut receiver, 4);
+            let mut destinations: Vec<IpAddr> = packets.iter().map(|packet| packet.destination).collect();
+            destinations.sort();
+            let expected = ["10.9.0.2", "224.0.0.18", "2001:db8:9::2", "ff02::12"]
+                .map(|address| address.parse::<IpAddr>().unwrap());
+            assert_eq!(destinations, expected);
+            assert!(packets.iter().all(|packet| packet.ttl == 255 && packet.payload == b"the same"), "{packets:?}");
         });
     });
 }
