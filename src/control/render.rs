@@ -3,6 +3,7 @@
 //! One stop before: `control::client`. One stop after: the terminal.
 
 mod health;
+mod trust;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
@@ -109,6 +110,9 @@ pub fn text(status: &Status, all_addresses: bool, paint: Paint) -> String {
         }
     }
     health::groups(&mut out, &status.groups, paint);
+    if let Some(line) = trust::strays(status) {
+        let _ = writeln!(out, "\n{line}");
+    }
     out
 }
 
@@ -136,6 +140,7 @@ fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
         found.push(format!("{name}: {}, but {}{more} {what}", instance.state, first.address));
     }
     found.extend(health::problems(instance));
+    found.extend(trust::problems(instance).into_iter().map(|clock| format!("{name}: {clock}")));
     found.extend(differences(instance).into_iter().map(|differs| format!("{name}: {}", clean(&differs))));
     found.into_iter()
 }
@@ -198,6 +203,9 @@ fn block(out: &mut String, instance: &InstanceStatus, all_addresses: bool, paint
     let _ = writeln!(out, "  why        {}", clean(&instance.reason));
     let _ = writeln!(out, "  priority   {}", health::priority(instance));
     let _ = writeln!(out, "  master     {}", master(instance));
+    if let Some(line) = trust::auth(instance) {
+        let _ = writeln!(out, "  auth       {line}");
+    }
     for (place, line) in health::checks(instance, paint).iter().enumerate() {
         let _ = writeln!(out, "  {:<9}  {line}", if place == 0 { "checks" } else { "" });
     }
@@ -209,6 +217,9 @@ fn block(out: &mut String, instance: &InstanceStatus, all_addresses: bool, paint
     }
     for (place, peer) in instance.peers.iter().enumerate() {
         let _ = writeln!(out, "  {:<9}  {}", if place == 0 { "peers" } else { "" }, heard(peer));
+    }
+    for (place, line) in trust::refused(instance).iter().enumerate() {
+        let _ = writeln!(out, "  {:<9}  {line}", if place == 0 { "refused" } else { "" });
     }
 }
 
@@ -252,6 +263,7 @@ fn heard(peer: &PeerStatus) -> String {
         Some(age) => format!("heard {} ago", length(age)),
         None => "never heard".to_owned(),
     };
+    let heard = heard + &trust::clock(peer).map_or_else(String::new, |clock| format!(", clock {clock}"));
     match peer.priority {
         Some(0) => format!("{}, resigned, {heard}", peer.address),
         Some(priority) => format!("{}, priority {priority}, {heard}", peer.address),
@@ -318,6 +330,8 @@ const MAX_PROBLEMS: usize = 10;
 const MAX_ADDRESSES: usize = 8;
 /// Entries of any list that are ever shown unasked.
 const MAX_LISTED: usize = 24;
+/// What is left of 80 columns after the indentation.
+const MAX_LINE: usize = 67;
 /// Longest name in a row.
 const MAX_NAME: usize = 20;
 

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use super::status::{self, HookCallStatus, HookStatus, Identity, Seen, Status, TransitionStatus};
 use crate::engine::input::RouterKey;
-use crate::engine::output::{Discard, Reason, StateName, Tally, Transition, Verdict};
+use crate::engine::output::{ClockOffset, Discard, Reason, StateName, Tally, Transition, Verdict};
 use crate::engine::params::{
-    Effect, GroupParams, Hooks, PeerParams, RouterParams, Scope, Track, Transport, Vip, VipOptions,
+    Auth, AuthMode, Effect, GroupParams, HmacParams, Hooks, PeerParams, ReplayGuard, RouterParams, Scope, Track,
+    Transport, Vip, VipOptions,
 };
 use crate::engine::snapshot::{
     CheckSnapshot, Counters, GroupSnapshot, MasterSnapshot, PeerSnapshot, RouterSnapshot, TrackSnapshot,
 };
 use crate::engine::time::{Instant, Now};
-use crate::wire::field::{Family, Priority, Vrid};
+use crate::wire::auth::Key;
+use crate::wire::field::{Family, KeyId, Priority, Vrid};
 
 /// 2026-11-22T08:28:03.417Z, four days after boot.
 pub const NOW: Now =
@@ -50,6 +52,25 @@ pub fn router(name: &str) -> RouterSnapshot {
         tracks: Vec::new(),
         counters,
     }
+}
+
+/// Returns a router named `name` as [`router`] does, that signs its adverts and refused some of its peer's, whose clock is
+/// a little behind.
+pub fn signed(name: &str) -> RouterSnapshot {
+    let mut router = router(name);
+    let id = |number| KeyId::new(number).unwrap();
+    let keys = [1, 2].map(|number| (id(number), Arc::new(Key::new(&[number; 32]).unwrap()))).to_vec();
+    let guard = ReplayGuard::Time { window: Duration::from_secs(5) };
+    let auth = Auth::Hmac(HmacParams { keys, active: id(1), mode: AuthMode::Enforce, guard });
+    router.params = Arc::new(RouterParams { auth, ..params(name) });
+    for (reason, count) in [(Discard::Hmac, 12), (Discard::Stale, 3)] {
+        for _ in 0..count {
+            router.counters.discarded.add(reason);
+            router.peers[0].discarded.add(reason);
+        }
+    }
+    router.peers[0].clock = Some(ClockOffset { length: Duration::from_millis(1200), is_ahead: false });
+    router
 }
 
 /// Returns a router named `name` that is Backup of 10.0.0.21.
@@ -94,7 +115,7 @@ pub fn fault(name: &str) -> RouterSnapshot {
 
 /// Returns the status of one Master and one router in FAULT.
 pub fn pair() -> Status {
-    status(&[(router("web"), vec![true, true]), (fault("mail"), vec![false, false])])
+    status_with(&[(signed("web"), vec![true, true]), (fault("mail"), vec![false, false])], 2)
 }
 
 /// Returns the status of a Master that a check makes worse, and of a router that another keeps in FAULT: they are in a
@@ -146,11 +167,16 @@ pub fn sick() -> Status {
         Seen { router: &web, present: &[true, true], hooks: Some(hooks) },
         Seen { router: &mail, present: &[false, false], hooks: None },
     ];
-    status::status(&identity(), NOW, seen, &checks, [(&group, Some(&group_params), None)], Vec::new())
+    status::status(&identity(), NOW, seen, &checks, [(&group, Some(&group_params), None)], Vec::new(), |_| 0)
 }
 
 /// Returns the status of a node with these routers and the presence of their VIPs.
 pub fn status(routers: &[(RouterSnapshot, Vec<bool>)]) -> Status {
+    status_with(routers, 0)
+}
+
+/// Returns the same with packets of unknown VRIDs.
+fn status_with(routers: &[(RouterSnapshot, Vec<bool>)], strays: u64) -> Status {
     let transition = Transition {
         from: StateName::Backup,
         to: StateName::Master,
@@ -160,7 +186,8 @@ pub fn status(routers: &[(RouterSnapshot, Vec<bool>)]) -> Status {
     };
     let past = TransitionStatus::new(NOW.utc - Duration::from_secs(7980), "web", &transition);
     let seen = routers.iter().map(|(router, present)| Seen { router, present, hooks: None });
-    status::status(&identity(), NOW, seen, &[], [], vec![past])
+    let stray = |reason| if reason == Discard::UnknownVrid { strays } else { 0 };
+    status::status(&identity(), NOW, seen, &[], [], vec![past], stray)
 }
 
 fn identity() -> Identity {

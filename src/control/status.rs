@@ -4,6 +4,7 @@
 //! `engine::snapshot`. One stop after: `control::message` (the reply), `control::render` (the text).
 
 mod health;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub use health::{CheckStatus, GroupStatus, HookCallStatus, HookStatus};
 use health::{check_status, group};
 use serde::{Deserialize, Serialize};
+pub use trust::AuthStatus;
+use trust::{all_reasons, auth_status, found_reasons, offset_ms};
 
 use super::message::SCHEMA;
 use super::rfc3339;
@@ -43,6 +46,9 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// The last transitions, oldest first.
     pub transitions: Vec<TransitionStatus>,
+    /// Refused packets that no instance is for: a key for each [`Discard::name`].
+    #[serde(default)]
+    pub discarded: BTreeMap<String, u64>,
 }
 
 /// Where a configuration is from.
@@ -81,6 +87,9 @@ pub struct InstanceStatus {
     pub advert_interval_ms: u64,
     /// How long it would wait for an advert, in milliseconds.
     pub master_down_ms: u64,
+    /// How its adverts prove whose they are; none: the daemon does not say.
+    #[serde(default)]
+    pub authentication: Option<AuthStatus>,
     /// Whether it stays away on request.
     pub drained: bool,
     /// The Master it knows, itself included.
@@ -165,6 +174,12 @@ pub struct PeerStatus {
     pub priority: Option<u8>,
     /// In what that advert differs from the configuration of this node, for a person.
     pub differences: Vec<String>,
+    /// Refused packets with its address, by reason: only reasons that happened.
+    #[serde(default)]
+    pub discarded: BTreeMap<String, u64>,
+    /// How far its clock was ahead of ours in its last signed and accepted advert, in milliseconds; negative: behind.
+    #[serde(default)]
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// Counters since start.
@@ -245,7 +260,7 @@ pub type SeenGroup<'a> = (&'a GroupSnapshot, Option<&'a GroupParams>, Option<Hoo
 
 /// Builds the status reply.
 ///
-/// `now` ties the boot-time clock to the wall clock: every point in time is shown as the wall clock of `now` minus its age, so
+/// `stray`: how many packets that no instance is for were refused for a reason. `now` ties the boot-time clock to the wall clock: every point in time is shown as the wall clock of `now` minus its age, so
 /// that two of them keep their distance when the wall clock was set in between.
 pub fn status<'a>(
     identity: &Identity,
@@ -254,6 +269,7 @@ pub fn status<'a>(
     checks: &[CheckSnapshot],
     groups: impl IntoIterator<Item = SeenGroup<'a>>,
     transitions: Vec<TransitionStatus>,
+    stray: impl Fn(Discard) -> u64,
 ) -> Status {
     let checks: BTreeMap<&str, &CheckSnapshot> = checks.iter().map(|check| (&*check.name, check)).collect();
     Status {
@@ -269,6 +285,7 @@ pub fn status<'a>(
         instances: routers.into_iter().map(|seen| instance(now, seen, &checks)).collect(),
         groups: groups.into_iter().map(|seen| group(now, seen)).collect(),
         transitions,
+        discarded: all_reasons(stray),
     }
 }
 
@@ -289,6 +306,7 @@ fn instance(now: Now, seen: Seen<'_>, checks: &BTreeMap<&str, &CheckSnapshot>) -
         effective_priority: router.effective_priority.get(),
         advert_interval_ms: milliseconds(params.advertisement_interval.as_duration()),
         master_down_ms: milliseconds(router.master_down),
+        authentication: Some(auth_status(&params.auth)),
         drained: false,
         master: router.master.map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
         addresses: addresses(params, present),
@@ -317,6 +335,8 @@ fn peer_status(now: Now, peer: &PeerSnapshot) -> PeerStatus {
         last_heard_ms: peer.last_heard_at.map(|at| milliseconds(now.mono.since(at))),
         priority: peer.priority,
         differences: peer.differences.iter().map(difference).collect(),
+        discarded: found_reasons(&peer.discarded),
+        clock_offset_ms: peer.clock.map(offset_ms),
     }
 }
 
@@ -334,7 +354,6 @@ fn difference(mismatch: &Mismatch) -> String {
 }
 
 fn counters(counters: &Counters) -> CountersStatus {
-    let discarded = Discard::ALL.iter().map(|reason| (reason, counters.discarded.count(*reason)));
     CountersStatus {
         advertisements_sent: counters.advertisements_sent,
         advertisements_received: counters.advertisements_received,
@@ -342,7 +361,7 @@ fn counters(counters: &Counters) -> CountersStatus {
         released_master: counters.released_master,
         priority_zero_sent: counters.priority_zero_sent,
         priority_zero_received: counters.priority_zero_received,
-        discarded: discarded.map(|(reason, count)| (reason.name().to_owned(), count)).collect(),
+        discarded: all_reasons(|reason| counters.discarded.count(reason)),
     }
 }
 
@@ -370,7 +389,13 @@ mod tests {
     #[test]
     fn keys_that_an_earlier_version_lacks_are_not_missed() {
         let mut value = serde_json::to_value(samples::pair()).unwrap();
-        value["instances"][0].as_object_mut().unwrap().remove("hooks");
+        value.as_object_mut().unwrap().remove("discarded");
+        for key in ["hooks", "authentication"] {
+            value["instances"][0].as_object_mut().unwrap().remove(key);
+        }
+        for key in ["discarded", "clock_offset_ms"] {
+            value["instances"][0]["peers"][0].as_object_mut().unwrap().remove(key);
+        }
         value["instances"][0]["checks"] = serde_json::json!([{ "name": "a", "status": "passing", "weight": null }]);
         value["groups"] = serde_json::json!([{ "name": "front", "state": "MASTER" }]);
         let status: Status = serde_json::from_value(value).unwrap();

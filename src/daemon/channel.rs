@@ -1,5 +1,6 @@
 //! What the two threads say to each other. Bounded both ways; the protocol thread never waits.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,7 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
 use crate::engine::input::{Input, RouterKey};
-use crate::engine::output::Output;
+use crate::engine::output::{Discard, Output};
 use crate::engine::snapshot::{CheckSnapshot, GroupSnapshot, RouterSnapshot};
 use crate::engine::time::Now;
 
@@ -30,6 +31,8 @@ pub(super) struct Snapshot {
     pub routers: Vec<RouterSnapshot>,
     pub checks: Vec<CheckSnapshot>,
     pub groups: Vec<GroupSnapshot>,
+    /// Packets that fitted no router, or could not be read.
+    pub strays: BTreeMap<Discard, u64>,
 }
 
 /// From the protocol thread to the service thread.

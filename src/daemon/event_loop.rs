@@ -1,9 +1,11 @@
 //! The protocol thread: raw sockets, one timer, the other thread's bell, signals; the only reader of the clocks.
 //!
 //! A turn: drain the sockets, take messages and signals in, serve what is due, send all adverts, arm the timer once.
-//! Draining before serving is what makes it safe after a pause. It never blocks and never logs: what it has to say goes
+//! Draining before serving is what makes it safe after a pause; what arrives meanwhile is left for the next turn, and a
+//! Master's adverts go out between two batches, so that a flood cannot silence it. It never blocks and never logs: what it has to say goes
 //! to the service thread. One stop before and after: `engine::node`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
@@ -20,6 +22,7 @@ use super::channel::{Inbox, Signal, Snapshot, ToProtocol, ToService};
 use super::effects::Effects;
 use crate::engine::input::{Input, Interface};
 use crate::engine::node::Node;
+use crate::engine::output::Discard;
 use crate::engine::params::Transport;
 use crate::engine::time::{Instant, Now};
 use crate::net::socket::{Groups, Receiver};
@@ -40,6 +43,18 @@ pub(super) struct EventLoop {
     is_stopping: bool,
     /// A takeover is so near that sleeping would be late.
     is_watching: bool,
+    /// The last turn had more than one batch to read.
+    is_flooded: bool,
+    unread: Unread,
+}
+
+/// Packets that could not be passed on to the engine.
+#[derive(Debug, Default)]
+struct Unread {
+    /// Longer than any advert.
+    too_long: u64,
+    /// Without what the kernel says beside a packet.
+    incomplete: u64,
 }
 
 impl EventLoop {
@@ -72,6 +87,8 @@ impl EventLoop {
             epoll,
             is_stopping: false,
             is_watching: false,
+            is_flooded: false,
+            unread: Unread::default(),
         })
     }
 
@@ -91,8 +108,11 @@ impl EventLoop {
                 let _ = self.timer.wait();
                 self.armed = None;
             }
-            let now = read_clocks();
-            self.drain_sockets(now);
+            let began = read_clocks();
+            if self.drain_sockets(began) {
+                break;
+            }
+            let now = shifted(began, self.handled_at.max(began.mono));
             self.handled_at = now.mono;
             if bell {
                 self.take_messages(now);
@@ -111,18 +131,52 @@ impl EventLoop {
         self.effects.finish(&self.node);
     }
 
-    /// Reads what waits on the sockets: all of it after a pause, a bounded amount under a flood.
-    fn drain_sockets(&mut self, now: Now) {
-        for _ in 0..BATCHES {
+    /// Reads what waits on the sockets: all that arrived before this turn, however much. Says whether the node has finished.
+    ///
+    /// Where that is more than a batch, a Master's adverts that fall due go out in between. The patience of a Backup does not
+    /// end before everything that arrived in time was read.
+    fn drain_sockets(&mut self, began: Now) -> bool {
+        let was_flooded = std::mem::take(&mut self.is_flooded);
+        for batch in 0..BATCHES {
+            self.is_flooded = batch > 0;
+            if (was_flooded || self.is_flooded) && self.serve_masters(began) {
+                return true;
+            }
             let (node, handled_at) = (&mut self.node, &mut self.handled_at);
-            let drained = self.receiver.receive(|datagram, arrival| {
-                *handled_at = arrived_at(now, arrival).max(*handled_at);
-                node.handle(Now { mono: *handled_at, ..now }, Input::Datagram(datagram));
+            let drained = self.receiver.receive(began.utc, |datagram, arrival| {
+                *handled_at = arrived_at(began, arrival).max(*handled_at);
+                node.handle(shifted(began, *handled_at), Input::Datagram(datagram));
             });
+            self.unread.too_long += drained.truncated as u64;
+            self.unread.incomplete += drained.unknown as u64;
             if !drained.more {
-                return;
+                break;
             }
         }
+        false
+    }
+
+    /// Serves the deadlines that are due, up to the first that would end the patience of a Backup, and sends; says whether the
+    /// node has finished.
+    ///
+    /// Nothing after a pause: what is waiting on the sockets may say that another node is Master.
+    fn serve_masters(&mut self, began: Now) -> bool {
+        let now = read_clocks();
+        let mut is_served = false;
+        while let Some(at) = self.node.poll_timeout() {
+            let is_punctual = began.mono.since(at) <= PUNCTUAL && at >= self.handled_at;
+            if at > now.mono || !is_punctual || self.node.is_takeover_next() {
+                break;
+            }
+            self.handled_at = at;
+            self.node.handle(shifted(now, at), Input::Timeout);
+            is_served = true;
+            if self.node.poll_timeout() == Some(at) {
+                // Not served by being due: the end of the turn serves it.
+                break;
+            }
+        }
+        is_served && self.effects.carry_out(now, &mut self.node)
     }
 
     fn take_messages(&mut self, now: Now) {
@@ -137,7 +191,8 @@ impl EventLoop {
                 ToProtocol::Snapshot(reply) => {
                     // Nobody waits any more when this fails.
                     let (routers, checks, groups) = (self.node.snapshot(), self.node.checks(), self.node.groups());
-                    let _ = reply.send(Snapshot { now, routers, checks, groups });
+                    let strays = strays(&self.node, &self.unread);
+                    let _ = reply.send(Snapshot { now, routers, checks, groups, strays });
                 }
             }
         }
@@ -189,13 +244,29 @@ fn join_groups(node: &Node, groups: &mut Groups, interface: &Interface) {
     for (_, params) in node.routers().filter(|(_, params)| params.interface == interface.name) {
         let group: Option<IpAddr> = match &params.transport {
             Transport::Multicast { group } => Some(*group),
-            Transport::Unicast { .. } => None,
+            Transport::Unicast { also, .. } => *also,
         };
         if let Some(group) = group {
             // Refused only while the interface cannot do multicast; its next change tries again.
             let _ = groups.join(index, group);
         }
     }
+}
+
+/// Returns how many packets fitted no router or could not be read, by reason.
+fn strays(node: &Node, unread: &Unread) -> BTreeMap<Discard, u64> {
+    let mut strays: BTreeMap<Discard, u64> =
+        Discard::ALL.iter().map(|reason| (*reason, node.stray().count(*reason))).collect();
+    for (reason, count) in [(Discard::Length, unread.too_long), (Discard::Incomplete, unread.incomplete)] {
+        *strays.entry(reason).or_default() += count;
+    }
+    strays
+}
+
+/// Returns the same moment on both clocks, seen from another on both.
+fn shifted(now: Now, mono: Instant) -> Now {
+    let utc = now.utc.saturating_sub(now.mono.since(mono)) + mono.since(now.mono);
+    Now { mono, utc }
 }
 
 /// Returns when a packet arrived, so that a deadline counts from there and not from when this thread got the processor.
@@ -228,8 +299,66 @@ enum Source {
 /// How long before a takeover the thread stays awake.
 const WATCH: Duration = Duration::from_micros(250);
 
+/// A deadline that was due longer than this before a turn is served when all that waited has been read.
+const PUNCTUAL: Duration = Duration::from_millis(10);
+
 /// The longest time on a socket's queue that is made up for.
 const AGE_MAX: Duration = Duration::from_millis(10);
 
 /// Batches read in one turn: more than the sockets' buffers can hold after a pause.
 const BATCHES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::control::samples;
+    use crate::engine::params::{NodeParams, RouterParams};
+
+    fn node(transport: Transport) -> Node {
+        let router = RouterParams { interface: "lo".to_owned(), transport, ..samples::params("web") };
+        Node::new(&NodeParams { routers: vec![Arc::new(router)], ..NodeParams::default() })
+    }
+
+    fn joined(node: &Node) -> bool {
+        let mut groups = Groups::new();
+        let (name, addresses, elsewhere) = ("lo".to_owned(), Vec::new(), Vec::new());
+        let interface = Interface { name, index: Some(1), is_up: true, addresses, elsewhere };
+        join_groups(node, &mut groups, &interface);
+        groups.contains(1, GROUP)
+    }
+
+    const GROUP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 18));
+
+    #[test]
+    fn a_group_is_joined_also_beside_unicast_peers() {
+        let peers = samples::params("web").peers().to_vec();
+        assert!(joined(&node(Transport::Multicast { group: GROUP })));
+        assert!(joined(&node(Transport::Unicast { peers: peers.clone(), also: Some(GROUP) })));
+        assert!(!joined(&node(Transport::Unicast { peers, also: None })));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_counted_with_the_strays() {
+        let mut node = node(Transport::Multicast { group: GROUP });
+        node.handle(
+            samples::NOW,
+            Input::Datagram(crate::engine::input::Datagram::V4 { interface: 1, packet: &[0; 8] }),
+        );
+        let strays = strays(&node, &Unread { too_long: 3, incomplete: 4 });
+        let found: Vec<(Discard, u64)> = strays.into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(found, [(Discard::Incomplete, 5), (Discard::Length, 3)]);
+    }
+
+    #[test]
+    fn both_clocks_move_together() {
+        let now = samples::NOW;
+        let ms = Duration::from_millis;
+        for (mono, utc) in
+            [(now.mono + ms(5), now.utc + ms(5)), (now.mono - ms(5), now.utc - ms(5)), (now.mono, now.utc)]
+        {
+            assert_eq!(shifted(now, mono), Now { mono, utc });
+        }
+    }
+}

@@ -4,36 +4,46 @@
 //! Keepalived look for. Lines that packets cause have a limit for the whole node, however many routers they aim at.
 //! One stop before: `engine::output`. One stop after: `daemon::logging`.
 
+mod budget;
+mod clock;
 mod health;
 mod lines;
+mod refusals;
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::logging::Log;
 use super::record::{Key, Kind, Level, Record, Value};
 use crate::control::status::TransitionStatus;
 use crate::engine::output::{Event, EventKind};
 use crate::engine::params::{CheckParams, RouterParams};
-use crate::engine::time::{Instant, Now};
+use crate::engine::time::Now;
 use crate::notify::{HookReport, Owner};
+use budget::{Budget, Cause};
 use health::Health;
-use lines::{is_caused_by_packet, record, suppressed};
+use lines::{record, suppressed};
 
 /// Writes down what happened.
 pub struct Journal {
     log: Log,
     past: VecDeque<TransitionStatus>,
-    budget: Budget,
+    refused: Budget,
+    accepted: Budget,
     health: Health,
 }
 
 impl Journal {
     /// Makes a journal without a past; `checks`: those whose verdicts it will write down.
     pub fn new(log: Log, checks: &[Arc<CheckParams>]) -> Self {
-        Self { log, past: VecDeque::new(), budget: Budget::default(), health: Health::new(checks) }
+        Self {
+            log,
+            past: VecDeque::new(),
+            refused: Budget::new(Cause::Refused),
+            accepted: Budget::new(Cause::Accepted),
+            health: Health::new(checks),
+        }
     }
 
     /// Writes the line of an event. `params`: the configuration of the event's router, if it has one.
@@ -45,17 +55,21 @@ impl Journal {
         if let (EventKind::Transition(transition), Some(params)) = (&event.kind, params) {
             self.remember(TransitionStatus::new(now.utc, &params.name, transition));
         }
-        if is_caused_by_packet(&event.kind) && record.level < Level::Debug {
-            match self.budget.spend(now.mono) {
-                Spent::Allowed => {}
-                Spent::First => {
-                    record.level = Level::Debug;
-                    self.log.write(now.utc, suppressed());
-                }
-                Spent::Exceeded => record.level = Level::Debug,
+        if let Some(cause) = Cause::of(&event.kind).filter(|_| record.level < Level::Debug) {
+            let budget = match cause {
+                Cause::Refused => &mut self.refused,
+                Cause::Accepted => &mut self.accepted,
+            };
+            if !budget.spend(now.mono) {
+                record.level = Level::Debug;
             }
         }
         self.log.write(now.utc, record);
+        for (cause, budget) in [(Cause::Refused, &mut self.refused), (Cause::Accepted, &mut self.accepted)] {
+            if let Some(count) = budget.tell(now.mono) {
+                self.log.write(now.utc, suppressed(cause, count));
+            }
+        }
     }
 
     /// Writes the line of a signal: `Received SIGTERM from pid 123 (uid 0, systemd): handing over and stopping`.
@@ -105,44 +119,8 @@ pub struct Signal {
     pub sender: Option<(i32, u32)>,
 }
 
-/// How many lines packets may cause.
-#[derive(Debug, Default)]
-struct Budget {
-    since: Option<Instant>,
-    spent: u32,
-}
-
-/// What came of one more line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spent {
-    /// It is within the limit.
-    Allowed,
-    /// It is the first beyond.
-    First,
-    /// It is another beyond.
-    Exceeded,
-}
-
-impl Budget {
-    fn spend(&mut self, now: Instant) -> Spent {
-        if self.since.is_none_or(|since| now.since(since) >= BUDGET_PERIOD) {
-            *self = Self { since: Some(now), spent: 0 };
-        }
-        self.spent = self.spent.saturating_add(1);
-        match self.spent {
-            ..=BUDGET => Spent::Allowed,
-            FIRST_BEYOND => Spent::First,
-            _ => Spent::Exceeded,
-        }
-    }
-}
-
 /// Transitions kept in memory.
 const MAX_PAST: usize = 100;
-/// Lines that packets may cause in one period, of all routers together.
-const BUDGET: u32 = 60;
-const FIRST_BEYOND: u32 = BUDGET + 1;
-const BUDGET_PERIOD: Duration = Duration::from_secs(60);
 
 /// Returns the name of a living process.
 fn name_of_process(pid: i32) -> Option<String> {
@@ -150,5 +128,7 @@ fn name_of_process(pid: i32) -> Option<String> {
     Some(name.trim_end().to_owned())
 }
 
+#[cfg(test)]
+mod refusal_tests;
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,7 @@ fn receive(receiver: &mut Receiver, count: usize) -> Vec<Seen> {
     while packets.len() < count && Instant::now() < end {
         let mut fds: Vec<PollFd<'_>> = receiver.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         poll(&mut fds, PollTimeout::from(50u8)).unwrap();
-        let drained = receiver.receive(|datagram, _| packets.push(seen(datagram)));
+        let drained = receiver.receive(Duration::MAX, |datagram, _| packets.push(seen(datagram)));
         assert_eq!((drained.errors, drained.unknown, drained.truncated), (0, 0, 0));
     }
     packets
@@ -110,7 +110,7 @@ fn unicast_and_groups_arrive_with_ttl_255_and_precedence() {
                 ];
                 assert_eq!(sender.send(&batch), []);
                 let mut echoes = 0;
-                own.unwrap().receive(|_, _| echoes += 1);
+                own.unwrap().receive(Duration::MAX, |_, _| echoes += 1);
                 assert_eq!(echoes, 0, "our own multicast came back");
             });
             let (vb, mut packets) = receiver.join().unwrap();

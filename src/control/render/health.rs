@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{MAX_LISTED, Paint, clean, cut, length};
+use super::{MAX_LINE, MAX_LISTED, Paint, clean, cut, length};
 use crate::control::status::{CheckStatus, GroupStatus, HookStatus, InstanceStatus, State};
 use crate::control::summands::{Summand, sum};
 
@@ -146,5 +146,3 @@ fn list(names: &[String]) -> String {
 const MAX_PROGRAM: usize = 32;
 /// Longest name that the others are aligned with.
 const MAX_NAME: usize = 24;
-/// What is left of 80 columns after the indentation.
-const MAX_LINE: usize = 67;

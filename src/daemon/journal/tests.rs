@@ -1,13 +1,14 @@
 //! Tests of the lines and of what limits them.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::*;
 use crate::control::samples::{NOW, params};
 use crate::daemon::logging::tests::Written;
 use crate::daemon::record::Key;
 use crate::engine::input::RouterKey;
-use crate::engine::output::{Discard, Mismatch, Reason, StateName, Transition};
+use crate::engine::output::{ClockOffset, Discard, Mismatch, Reason, StateName, Transition};
 use crate::wire::field::Priority;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 21));
@@ -58,15 +59,18 @@ fn fields_name_instance_vrid_and_both_states() {
 #[test]
 fn lines_keep_the_phrases_that_alerts_look_for() {
     for (kind, expected) in [
-        (discard(Discard::Checksum), "Invalid VRRPv3 checksum from 10.0.0.21 reason=checksum count=3 peer=10.0.0.21"),
+        (
+            discard(Discard::Checksum),
+            "Invalid VRRPv3 checksum from 10.0.0.21: damaged or forged reason=checksum count=3 peer=10.0.0.21",
+        ),
         (
             discard(Discard::NotAPeer),
             "unicast source address 10.0.0.21 not a unicast peer reason=not_a_peer count=3 peer=10.0.0.21",
         ),
         (
             discard(Discard::Destination),
-            "Expected unicast packet but received multicast packet from 10.0.0.21 reason=destination count=3 \
-             peer=10.0.0.21",
+            "Expected unicast packet but received multicast packet from 10.0.0.21: that node sends to a group \
+             reason=destination count=3 peer=10.0.0.21",
         ),
         (
             EventKind::Mismatch { peer: PEER, what: Mismatch::AddressCount { theirs: 1, ours: 2 } },
@@ -96,6 +100,15 @@ fn lines_keep_the_phrases_that_alerts_look_for() {
             EventKind::PreemptDelay { length: Duration::from_millis(5500), peer: PEER },
             "start preempt delay (5.500000) peer=10.0.0.21",
         ),
+        (
+            EventKind::ClockSkew {
+                peer: PEER,
+                skew: ClockOffset { length: Duration::from_millis(3_200), is_ahead: true },
+                window: Duration::from_secs(5),
+            },
+            "authentication clock skew -3 sec from 10.0.0.21 approaching window 5 sec: check the clocks (ahead by 3.2 s), \
+             beyond the window its adverts are refused peer=10.0.0.21",
+        ),
         (EventKind::HandedOver { peer: Some(PEER) }, "addresses handed over peer=10.0.0.21"),
     ] {
         let line = record(&Health::default(), Some(&params("web")), &kind).text();
@@ -115,18 +128,54 @@ fn a_packet_for_no_router_has_no_instance() {
 fn packets_cannot_flood_the_log_but_transitions_get_through() {
     let (log, written) = Written::log(Level::Info);
     let mut journal = Journal::new(log.clone(), &[]);
-    for _ in 0..500 {
-        journal.write(NOW, Some(&params("web")), &event(discard(Discard::Ttl)));
+    let web = params("web");
+    // Every class of packet from every forged peer, at once.
+    for last in 0..=255 {
+        for reason in Discard::ALL {
+            let peer = Some([10, 0, 0, last].into());
+            let kind = EventKind::Discarded { refusal: reason.into(), peer, count: 1 };
+            journal.write(NOW, Some(&web), &event(kind));
+        }
     }
-    journal.write(NOW, Some(&params("web")), &event(takeover()));
+    journal.write(NOW, Some(&web), &event(takeover()));
+    let skew = ClockOffset { length: Duration::from_secs(3), is_ahead: false };
+    let skew = EventKind::ClockSkew { peer: PEER, skew, window: Duration::from_secs(5) };
+    journal.write(NOW, Some(&web), &event(skew));
     let lines = written.after(&log);
-    assert_eq!(lines.len(), 60 + 1 + 1, "{lines:#?}");
-    assert!(lines[60].contains("more than 60 lines about packets in a minute"), "{}", lines[60]);
-    assert!(lines[61].contains("Entering MASTER STATE"), "{}", lines[61]);
+    assert_eq!(lines.len(), 8 + 1 + 2, "{lines:#?}");
+    let left_out = "WARN  too many lines about refused packets: beyond 8 at once and one each 30 s they go to debug, 1 \
+                    did; `vrrpd status` counts what is refused count=1";
+    assert_eq!(lines[8], left_out);
+    assert!(lines[9].contains("Entering MASTER STATE"), "{}", lines[9]);
+    assert!(lines[10].contains("authentication clock skew"), "what is refused mutes no peer: {}", lines[10]);
 
+    // Whatever comes next a minute later tells what was left out, even where it is not a packet.
     let later = Now { mono: NOW.mono + Duration::from_secs(60), ..NOW };
-    journal.write(later, Some(&params("web")), &event(discard(Discard::Ttl)));
-    assert_eq!(written.after(&log).len(), 63);
+    journal.write(later, Some(&web), &event(takeover()));
+    let level = |reason: &&Discard| record(&Health::default(), Some(&web), &discard(**reason)).level;
+    let noise = Discard::ALL.iter().filter(|reason| level(reason) == Level::Debug).count();
+    let count = 256 * (Discard::ALL.len() - noise) - 8 - 1;
+    let lines = written.after(&log);
+    assert_eq!(lines.len(), 13);
+    assert!(
+        lines[12].ends_with(&format!("{count} did; `vrrpd status` counts what is refused count={count}")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn an_hour_of_a_flood_is_three_lines_a_minute() {
+    let (log, written) = Written::log(Level::Info);
+    let mut journal = Journal::new(log.clone(), &[]);
+    let web = params("web");
+    for second in 0..3600 {
+        let now = Now { mono: NOW.mono + Duration::from_secs(second), ..NOW };
+        for reason in Discard::ALL {
+            journal.write(now, Some(&web), &event(discard(reason)));
+        }
+    }
+    let lines = written.after(&log).len();
+    assert!((8 + 2 * 59 + 59..=8 + 2 * 60 + 60).contains(&lines), "{lines}");
 }
 
 #[test]

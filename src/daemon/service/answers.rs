@@ -30,7 +30,7 @@ impl Service {
     }
 
     async fn status(&self, net: &Net) -> Option<status::Status> {
-        let Snapshot { now, routers, checks, groups } = self.snapshot().await?;
+        let Snapshot { now, routers, checks, groups, strays } = self.snapshot().await?;
         let (reply, present) = oneshot::channel();
         let asked = routers.iter().map(|router| Arc::clone(&router.params)).collect();
         net.send(Wish::Status { routers: asked, reply }).await.ok()?;
@@ -42,6 +42,7 @@ impl Service {
             let params = self.params.groups.iter().find(|params| *params.name == *group.name);
             (group, params.map(AsRef::as_ref), self.hooks.status_of_group(&group.name))
         });
-        Some(status::status(&self.identity, now, seen, &checks, groups, transitions))
+        let stray = |reason| strays.get(&reason).copied().unwrap_or_default();
+        Some(status::status(&self.identity, now, seen, &checks, groups, transitions, stray))
     }
 }

@@ -24,6 +24,9 @@ const BUFFER: usize = 4352;
 /// Receive buffer asked for: 4080 routers' adverts at 832 bytes each, several times over.
 const RECEIVE_BUFFER: usize = 16 << 20;
 
+/// The longest time that a packet can arrive after a wall clock was read and before the turn that read it ends.
+const LATER_MAX: Duration = Duration::from_secs(1);
+
 /// What one call of [`Receiver::receive`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Drained {
@@ -35,7 +38,7 @@ pub struct Drained {
     pub unknown: usize,
     /// System calls that failed with anything but "nothing there".
     pub errors: usize,
-    /// Whether a socket was left with more to read.
+    /// Whether a socket was left with more to read that may have arrived before the time asked for.
     pub more: bool,
 }
 
@@ -76,18 +79,22 @@ impl Receiver {
     /// Passes on what waits, at most 64 packets per socket, in the order of arrival within each socket; with each the
     /// wall clock of its arrival as time since 1970-01-01, when the kernel says it.
     ///
+    /// `until`: a wall clock; what arrived from then on may be left for the next time ([`Drained::more`]), so that a flood does
+    /// not keep the caller for as long as it lasts. A packet stamped more than a second later was stamped by a clock that was
+    /// set, and says nothing of that.
+    ///
     /// Never blocks. An error of one socket is counted and keeps nothing else from being read; the kernel reports it
     /// once and the socket goes on working.
-    pub fn receive(&mut self, mut on: impl FnMut(Datagram<'_>, Option<Duration>)) -> Drained {
+    pub fn receive(&mut self, until: Duration, mut on: impl FnMut(Datagram<'_>, Option<Duration>)) -> Drained {
         let mut drained = Drained::default();
         if let Some(inlet) = &mut self.v4 {
-            inlet.receive(&mut drained, v4_datagram, &mut on);
+            inlet.receive(&mut drained, until, v4_datagram, &mut on);
         }
         if let Some(inlet) = &mut self.ah {
-            inlet.receive(&mut drained, v4_datagram, &mut on);
+            inlet.receive(&mut drained, until, v4_datagram, &mut on);
         }
         if let Some(inlet) = &mut self.v6 {
-            inlet.receive(&mut drained, v6_datagram, &mut on);
+            inlet.receive(&mut drained, until, v6_datagram, &mut on);
         }
         drained
     }
@@ -143,11 +150,12 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
     fn receive(
         &mut self,
         drained: &mut Drained,
+        until: Duration,
         datagram: impl for<'a> Fn(&Raw<'_, '_, S>, &'a [u8]) -> Option<Arrived<'a>>,
         on: &mut impl FnMut(Datagram<'_>, Option<Duration>),
     ) {
         let unknown = drained.unknown;
-        self.read(drained, datagram, on);
+        self.read(drained, until, datagram, on);
         if drained.unknown > unknown {
             // The headers keep the length of the last control messages as room for the next; start afresh.
             self.headers = MultiHeaders::preallocate(BATCH, Some((self.room)()));
@@ -157,6 +165,7 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
     fn read(
         &mut self,
         drained: &mut Drained,
+        until: Duration,
         datagram: impl for<'a> Fn(&Raw<'_, '_, S>, &'a [u8]) -> Option<Arrived<'a>>,
         on: &mut impl FnMut(Datagram<'_>, Option<Duration>),
     ) {
@@ -176,6 +185,7 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
             }
         };
         let mut count = 0;
+        let mut last = None;
         for message in messages {
             count += 1;
             if message.flags.contains(MsgFlags::MSG_TRUNC) {
@@ -186,12 +196,13 @@ impl<S: SockaddrLike + Copy> Inlet<S> {
             match datagram(&message, bytes) {
                 Some((datagram, at)) => {
                     drained.packets += 1;
+                    last = at;
                     on(datagram, at);
                 }
                 None => drained.unknown += 1,
             }
         }
-        drained.more |= count == BATCH;
+        drained.more |= count == BATCH && !last.is_some_and(|at| is_later(at, until));
     }
 }
 
@@ -199,6 +210,11 @@ impl<S> std::fmt::Debug for Inlet<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inlet").field("socket", &self.socket).finish_non_exhaustive()
     }
+}
+
+/// Says whether a packet arrived at or after a time, by a wall clock that was not set in between.
+fn is_later(at: Duration, until: Duration) -> bool {
+    at.checked_sub(until).is_some_and(|later| later <= LATER_MAX)
 }
 
 /// Makes a datagram from an IPv4 packet; `None` when the kernel did not name the interface.
