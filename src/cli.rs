@@ -16,6 +16,7 @@ use crate::demo;
 
 mod check;
 mod convert;
+mod keygen;
 mod manual;
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
@@ -106,6 +107,15 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Print a fresh key for the HMAC trailer.
+    #[command(
+        long_about = "Print a fresh key for the HMAC trailer.\n\n\
+                      32 random bytes of the kernel as one line on standard output, hex: and 64 digits, and nothing else \
+                      there: a key file as the configuration takes it. The file must belong to root or to the user that \
+                      runs the daemon, and be nobody else's to read.",
+        after_long_help = KEYGEN_EXAMPLES
+    )]
+    Keygen,
     /// Show a cluster at work in network namespaces of this machine.
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
@@ -177,8 +187,8 @@ pub struct CheckArgs {
     /// Take warnings for errors; notes are none.
     #[arg(long)]
     pub strict: bool,
-    /// Do not look at the programs that the files name: they are for another
-    /// host
+    /// Do not look at the programs, key files and credentials that the files
+    /// name: they are for another host
     #[arg(long)]
     pub no_programs: bool,
 }
@@ -258,6 +268,7 @@ fn dispatch(command: Command) -> ExitCode {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
         }
+        Command::Keygen => keygen::run().into(),
         Command::Demo(DemoArgs {}) => demo::run(),
         Command::Completions { shell } => manual::print_completions(shell, &mut Cli::command()).into(),
         Command::Man { directory } => manual::write_pages(&directory, Cli::command()).into(),
@@ -322,6 +333,16 @@ Examples:
 Exit codes:
   0 running and no instance in FAULT, 1 an instance in FAULT or with a rival,
   3 the daemon is not running
+";
+
+const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  umask 077; vrrpd keygen > /etc/vrrpd/keys/web
+                                     A key file, for root alone
+  vrrpd keygen                       For a store of secrets
+
+Exit codes:
+  0 printed, 64 wrong command line, 70 no key was written
 ";
 
 const DEMO_EXAMPLES: &str = "\

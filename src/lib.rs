@@ -10,6 +10,7 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod engine;
+pub mod keygen;
 pub mod net;
 pub mod notify;
 pub mod track;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{CheckArgs, Exit};
-use crate::config::{self, Config, Format, Loaded, Problem, Problems, Severity, keepalived};
+use crate::config::{self, Config, Format, Keys, Loaded, Problem, Problems, Severity, keepalived};
 use crate::daemon::audit;
 
 /// Checks every file and prints what is wrong.
@@ -17,8 +17,9 @@ pub fn run(args: &CheckArgs) -> Exit {
     let default = [config::default_path()];
     let paths: &[PathBuf] = if args.paths.is_empty() { &default } else { &args.paths };
     let format = args.format.map(Format::from);
+    let keys = if args.no_programs { Keys::LeftAlone } else { Keys::Read };
     let loaded: Vec<(String, Result<Loaded, Problems>)> =
-        paths.iter().map(|path| (path.display().to_string(), load(path, format))).collect();
+        paths.iter().map(|path| (path.display().to_string(), load(path, format, keys))).collect();
     let good: Vec<(&str, &Loaded)> =
         loaded.iter().filter_map(|(name, result)| Some((name.as_str(), result.as_ref().ok()?))).collect();
     let of_pairs = keepalived::weak_weights(&good);
@@ -42,11 +43,11 @@ pub fn run(args: &CheckArgs) -> Exit {
     }
 }
 
-fn load(path: &Path, format: Option<Format>) -> Result<Loaded, Problems> {
+fn load(path: &Path, format: Option<Format>, keys: Keys) -> Result<Loaded, Problems> {
     if path == Path::new("-") {
-        config::load_from("-", io::stdin().lock(), format.unwrap_or(Format::Toml))
+        config::load_from_with("-", io::stdin().lock(), format.unwrap_or(Format::Toml), keys)
     } else {
-        config::load(path, format)
+        config::load_with(path, format, keys)
     }
 }
 

@@ -7,14 +7,16 @@ use std::path::Path;
 
 use super::check::print_lines;
 use super::{ConvertArgs, Exit};
-use crate::config::{self, Format, keepalived};
+use crate::config::{self, Format, Keys, keepalived};
 
 /// Writes the TOML to standard output and what is not carried over to standard error.
 pub fn run(args: &ConvertArgs) -> Exit {
+    // What is written are names of keys; who runs this need not be allowed to read them.
+    let keys = Keys::LeftAlone;
     let loaded = if args.path == Path::new("-") {
-        config::load_from("-", io::stdin().lock(), Format::Keepalived)
+        config::load_from_with("-", io::stdin().lock(), Format::Keepalived, keys)
     } else {
-        config::load(&args.path, Some(Format::Keepalived))
+        config::load_with(&args.path, Some(Format::Keepalived), keys)
     };
     let loaded = match loaded {
         Ok(loaded) => loaded,

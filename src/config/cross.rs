@@ -50,15 +50,16 @@ fn check_routers(drafts: &[Draft], report: &mut Report<'_>) {
 }
 
 /// Says whether adverts of two routers of one identifier on one interface can be told apart: by unicast or multicast,
-/// or by who sends them.
+/// or by who sends them. One that sends to a group beside its peers speaks for its identifier there.
 pub(super) fn is_told_apart(one: &Transport, other: &Transport) -> bool {
     match (one, other) {
-        (Transport::Unicast { peers: one, .. }, Transport::Unicast { peers: other, .. }) => {
-            one.iter().all(|peer| other.iter().all(|another| another.address != peer.address))
+        (Transport::Unicast { peers: one, also: at }, Transport::Unicast { peers: other, also: too }) => {
+            let share_group = at.is_some() && too.is_some();
+            !share_group && one.iter().all(|peer| other.iter().all(|another| another.address != peer.address))
         }
         (Transport::Multicast { .. }, Transport::Multicast { .. }) => false,
-        (Transport::Unicast { .. }, Transport::Multicast { .. })
-        | (Transport::Multicast { .. }, Transport::Unicast { .. }) => true,
+        (Transport::Unicast { also, .. }, Transport::Multicast { .. })
+        | (Transport::Multicast { .. }, Transport::Unicast { also, .. }) => also.is_none(),
     }
 }
 

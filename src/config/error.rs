@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+pub use super::auth::AuthError;
 use super::duration::DurationError;
 pub use super::endpoint::TargetError;
 pub use super::health::{CheckError, GroupError, HealthDoubt, HookError};
@@ -32,6 +33,8 @@ pub enum ConfigError {
     Vip(VipError),
     /// Options do not fit each other or the protocol.
     Option(OptionError),
+    /// Its secrets cannot prove anything.
+    Auth(AuthError),
     /// Tables contradict each other.
     Conflict(ConflictError),
     /// A check cannot be run, or nobody knows what it means.
@@ -58,6 +61,7 @@ impl fmt::Display for ConfigError {
             Self::Seats(error) => error.fmt(f),
             Self::Vip(error) => error.fmt(f),
             Self::Option(error) => error.fmt(f),
+            Self::Auth(error) => error.fmt(f),
             Self::Conflict(error) => error.fmt(f),
             Self::Check(error) => error.fmt(f),
             Self::Hook(error) => error.fmt(f),
@@ -100,6 +104,12 @@ impl From<VipError> for ConfigError {
 impl From<OptionError> for ConfigError {
     fn from(error: OptionError) -> Self {
         Self::Option(error)
+    }
+}
+
+impl From<AuthError> for ConfigError {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
     }
 }
 

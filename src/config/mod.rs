@@ -9,6 +9,9 @@
 //! the file.
 
 mod address;
+mod auth;
+#[cfg(test)]
+mod auth_tests;
 #[cfg(test)]
 mod check_tests;
 mod checks;
@@ -31,6 +34,7 @@ mod resolve;
 mod route;
 mod schema;
 mod seats;
+mod secret;
 mod sense;
 mod source;
 mod suggest;
@@ -47,15 +51,17 @@ use std::path::{Path, PathBuf};
 
 pub use duration::DurationError;
 pub use error::{
-    AddressError, CheckError, ConfigError, ConflictError, Doubt, GroupError, HealthDoubt, HookError, KeyError, KeyHint,
-    OptionError, Refusal, Remark, SeatsError, TargetError, ValueError, VipError,
+    AddressError, AuthError, CheckError, ConfigError, ConflictError, Doubt, GroupError, HealthDoubt, HookError,
+    KeyError, KeyHint, OptionError, Refusal, Remark, SeatsError, TargetError, ValueError, VipError,
 };
 pub use placement::{Config, DaemonSettings, LocalHost, Unplaced};
 pub use problem::{Finding, Problem, Problems, Severity};
 pub use resolve::DEFAULT_RUNTIME_DIR;
+pub use secret::{Keys, SecretError, SecretFault};
 pub use source::ReadError;
 
 use problem::Report;
+use secret::Secrets;
 use source::{Source, read_bytes};
 
 /// The language of a configuration file.
@@ -85,22 +91,33 @@ pub struct Loaded {
     pub document: Option<Box<keepalived::Document>>,
 }
 
-/// Reads and checks a file.
+/// Reads and checks a file, and the key files that it names.
 ///
 /// `format`: `None` goes by the name. **Errors:** everything that is wrong with it, warnings included.
 pub fn load(path: &Path, format: Option<Format>) -> Result<Loaded, Problems> {
+    load_with(path, format, Keys::Read)
+}
+
+/// Reads and checks a file; `keys` says what is done with the key files that it names. See [`load`].
+pub fn load_with(path: &Path, format: Option<Format>, keys: Keys) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
     let format = format.unwrap_or_else(|| Format::of(path));
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let secrets = Secrets::of_process(keys, Some(path), directory);
     match File::open(path).map_err(ReadError::Unreadable) {
-        Ok(file) => check(&name, directory, file, format),
+        Ok(file) => check(&name, file, format, &secrets),
         Err(error) => Err(Problems(vec![Problem::of_file(name, error.into())])),
     }
 }
 
 /// Reads and checks an open file, such as standard input; `name` stands before the line numbers. See [`load`].
 pub fn load_from(name: &str, reader: impl Read, format: Format) -> Result<Loaded, Problems> {
-    check(name, Path::new("."), reader, format)
+    load_from_with(name, reader, format, Keys::Read)
+}
+
+/// Reads and checks an open file; `keys` says what is done with the key files that it names. See [`load_from`].
+pub fn load_from_with(name: &str, reader: impl Read, format: Format, keys: Keys) -> Result<Loaded, Problems> {
+    check(name, reader, format, &Secrets::of_process(keys, None, Path::new(".")))
 }
 
 /// Returns the file that is read when none is named: our own, or keepalived.conf if only that exists.
@@ -109,20 +126,19 @@ pub fn default_path() -> PathBuf {
     if !ours.exists() && theirs.exists() { theirs.to_owned() } else { ours.to_owned() }
 }
 
-/// `directory`: where names of included files begin.
-fn check(name: &str, directory: &Path, reader: impl Read, format: Format) -> Result<Loaded, Problems> {
+fn check(name: &str, reader: impl Read, format: Format, secrets: &Secrets) -> Result<Loaded, Problems> {
     let unreadable = |error: ReadError| Problems(vec![Problem::of_file(name, error.into())]);
     match format {
-        Format::Toml => check_toml(&Source::read_from(name, reader).map_err(unreadable)?),
-        Format::Keepalived => keepalived::read(name, directory, &read_bytes(reader).map_err(unreadable)?),
+        Format::Toml => check_toml(&Source::read_from(name, reader).map_err(unreadable)?, secrets),
+        Format::Keepalived => keepalived::read(name, &read_bytes(reader).map_err(unreadable)?, secrets),
     }
 }
 
-fn check_toml(source: &Source) -> Result<Loaded, Problems> {
+fn check_toml(source: &Source, secrets: &Secrets) -> Result<Loaded, Problems> {
     let mut report = Report::new(source);
     let config = schema::parse(source, &mut report).and_then(|document| {
         let file = schema::file(document.get_ref(), &mut report);
-        resolve::resolve(&file, &mut report)
+        resolve::resolve(&file, secrets, &mut report)
     });
     let problems = report.into_problems();
     match config {

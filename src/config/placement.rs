@@ -226,26 +226,37 @@ impl Instance {
             params.priority = node.priority;
             params.source = Some(node.address);
         }
-        // Every peer of a list has the instance's lowest TTL.
-        let min_ttl = params.peers().first().and_then(|peer| peer.min_ttl);
-        match params.transport {
-            Transport::Unicast { .. } => params.transport = unicast_to_others(&self.nodes, at, min_ttl),
+        match &params.transport {
+            Transport::Unicast { peers, also } => {
+                // Every peer of a list has the instance's range.
+                let ttl = peers.first().map(|peer| TtlRange { min: peer.min_ttl, max: peer.max_ttl });
+                params.transport = unicast_to_others(&self.nodes, at, ttl.unwrap_or_default(), *also);
+            }
             Transport::Multicast { .. } => {}
         }
         params
     }
 }
 
-/// Returns the transport of the node `at`: to every other node of the list.
-pub(super) fn unicast_to_others(nodes: &[Node], at: usize, min_ttl: Option<u8>) -> Transport {
+/// Which TTLs or hop limits are accepted from a unicast peer; `None`: no bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct TtlRange {
+    /// The lowest.
+    pub min: Option<u8>,
+    /// The highest.
+    pub max: Option<u8>,
+}
+
+/// Returns the transport of the node `at`: to every other node of the list, and to the group `also`.
+pub(super) fn unicast_to_others(nodes: &[Node], at: usize, ttl: TtlRange, also: Option<IpAddr>) -> Transport {
     let others = nodes.iter().enumerate().filter(|(other, _)| *other != at);
     let peers = others.map(|(_, node)| PeerParams {
         address: node.address,
         priority: Some(node.priority),
-        min_ttl,
-        max_ttl: None,
+        min_ttl: ttl.min,
+        max_ttl: ttl.max,
     });
-    Transport::Unicast { peers: peers.collect(), also: None }
+    Transport::Unicast { peers: peers.collect(), also }
 }
 
 /// Compares a listed name with that of the host; the host's domain need not be listed.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::auth;
 use super::checks::{self, Check};
 use super::cross;
 use super::duration;
@@ -20,29 +21,30 @@ use super::placement::{Config, DaemonSettings, Instance};
 use super::problem::Report;
 use super::schema::{self, Items};
 use super::seats::{self, Seats};
+use super::secret::Secrets;
 use super::source::{Place, Written};
 use super::suggest;
 use super::table::Key;
 use super::tracks;
 use super::vips::{self, Vips};
 use super::weights;
-use crate::engine::params::{AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, Hooks, Preempt, RouterParams, Track};
+use crate::engine::params::{AnnounceSchedule, Auth, ChecksumPolicy, Hooks, Preempt, RouterParams, Track};
 use crate::engine::route::{Route, Rule};
-use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
 /// Where socket, state and lock are, unless the file or the command line says otherwise.
 pub const DEFAULT_RUNTIME_DIR: &str = "/run/vrrpd";
 
 /// Checks the whole file; `None` when an error was reported.
-pub(super) fn resolve(file: &schema::File<'_>, report: &mut Report<'_>) -> Option<Config> {
+pub(super) fn resolve(file: &schema::File<'_>, secrets: &Secrets, report: &mut Report<'_>) -> Option<Config> {
     let daemon = daemon(&file.daemon, report);
     if file.instances.is_empty() && !report.has_errors() {
         report.error(Place(0), ConflictError::NoInstance);
     }
     let checks = checks::resolve(&file.checks, report);
     let hooks = hooks::of_node(&file.daemon.hooks, report);
-    let mut drafts: Vec<_> = file.instances.iter().map(|written| Draft::new(written, &checks, report)).collect();
+    let draft = |written| Draft::new(written, &checks, secrets, report);
+    let mut drafts: Vec<_> = file.instances.iter().map(draft).collect();
     let groups = groups::resolve(&file.groups, &checks, &mut drafts, report);
     let fixed = fixed::fixed(&file.fixed, report);
     cross::check(&drafts, file.daemon.node.here(), report);
@@ -111,7 +113,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    fn new(written: &schema::Instance<'_>, checks: &[Check<'_>], report: &mut Report<'_>) -> Self {
+    fn new(written: &schema::Instance<'_>, checks: &[Check<'_>], secrets: &Secrets, report: &mut Report<'_>) -> Self {
         let strict = written.strict.clone().or(false);
         let seats = seats::resolve(written, strict, report);
         let family = seats.family.or_else(|| vips::leading_family(written)).filter(|_| seats.has_one_family);
@@ -138,7 +140,7 @@ impl Draft {
             checksum: checksum(&written.checksum, report),
             strict,
             announce: announce(written, report),
-            auth: auth(&written.auth, version, report),
+            auth: auth::auth(&written.auth, version, interval, secrets, report),
             master_down_adverts: master_down_adverts(&written.master_down_adverts, report),
             ignores_link: written.ignore_link.clone().or(false),
             routes: fixed::routes(&written.routes, report),
@@ -165,7 +167,7 @@ impl Draft {
                 {
                     report.error(checksum.place, OptionError::ChecksumWithoutChoice);
                 }
-                ChecksumPolicy::OldUnicast if self.seats.is_multicast() => {
+                ChecksumPolicy::OldUnicast if self.seats.reaches_group() => {
                     report.error(checksum.place, OptionError::OldUnicastOfMulticast);
                 }
                 ChecksumPolicy::Pseudo | ChecksumPolicy::Rfc9568 | ChecksumPolicy::OldUnicast => {}
@@ -235,40 +237,6 @@ fn master_down_adverts(written: &Key<i64>, report: &mut Report<'_>) -> Option<u8
     adverts.or(MASTER_DOWN_ADVERTS)
 }
 
-/// Reads the secret of version 2; RFC 2338 section 5.3.6.
-fn auth(written: &Key<schema::Auth<'_>>, version: Option<Version>, report: &mut Report<'_>) -> Option<Auth> {
-    let written = match written {
-        Key::Absent => return Some(Auth::None),
-        Key::Wrong => return None,
-        Key::Here(written) => written,
-    };
-    if written.value.has_later {
-        return None;
-    }
-    if version == Some(Version::V3) {
-        report.error(written.place, OptionError::AuthOfV3);
-        return None;
-    }
-    let (secret, is_ah) = match (&written.value.password, &written.value.ah) {
-        (Key::Here(_), Key::Here(ah)) => {
-            report.error(ah.place, OptionError::TwoSecrets);
-            return None;
-        }
-        (Key::Here(password), _) => (password, false),
-        (_, Key::Here(ah)) => (ah, true),
-        (Key::Absent, Key::Absent) => {
-            report.error(written.place, OptionError::NoSecret);
-            return None;
-        }
-        (_, _) => return None,
-    };
-    if secret.value.len() > 8 {
-        report.warn(secret.place, Doubt::LongSecret);
-    }
-    let secret = Password::new(secret.value.as_bytes());
-    Some(if is_ah { Auth::Ah(secret) } else { Auth::Password { password: secret, mode: AuthMode::Enforce } })
-}
-
 fn vrid(written: &Key<i64>, report: &mut Report<'_>) -> Option<Written<Vrid>> {
     let vrid = written.and_then(|number| {
         let vrid = byte("virtual_router_id", number, 1..=255, "a number from 1 to 255", report)?;
@@ -294,9 +262,9 @@ pub(super) const fn group_of(family: Family) -> IpAddr {
     }
 }
 
-/// Reads a lowest TTL; absent means any.
-pub(super) fn min_ttl(written: &Key<i64>, report: &mut Report<'_>) -> Option<Option<u8>> {
-    written.and_then(|number| byte("min_ttl", number, 1..=255, "a number from 1 to 255", report)).optional()
+/// Reads a lowest or highest TTL; absent means any.
+pub(super) fn ttl(key: &'static str, written: &Key<i64>, report: &mut Report<'_>) -> Option<Option<u8>> {
+    written.and_then(|number| byte(key, number, 1..=255, "a number from 1 to 255", report)).optional()
 }
 
 fn interval(written: &Key<&str>, version: Version, report: &mut Report<'_>) -> Option<AdverInterval> {

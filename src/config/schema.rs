@@ -3,10 +3,12 @@
 //! Knows names and types; refuses unknown names, and knows those that a later version will have. Neither defaults nor
 //! ranges are here. One stop before: `table`; one stop after: `resolve`.
 
+mod auth;
 mod check;
 mod hook;
 mod moved;
 
+pub(super) use auth::{Auth, Hmac, HmacKey};
 pub(super) use check::{Check, Group, Kind, Look, Process, Status, Target, Track};
 pub(super) use hook::{Fifo, Hooks, NodeHooks, Program, Words};
 pub(super) use moved::{Address, AddressOptions, Fixed, Scope};
@@ -79,8 +81,12 @@ pub(super) struct Instance<'t> {
     pub auth: Key<Auth<'t>>,
     /// `min_ttl`.
     pub min_ttl: Key<i64>,
+    /// `max_ttl`.
+    pub max_ttl: Key<i64>,
     /// `multicast`.
     pub multicast: Key<Multicast<'t>>,
+    /// `also_multicast`.
+    pub also_multicast: Key<Multicast<'t>>,
     /// `[[instance.NAME.node]]`.
     pub nodes: Key<Items<Node<'t>>>,
     /// `source`.
@@ -101,17 +107,6 @@ pub(super) struct Items<T> {
     pub items: Vec<T>,
     /// False when an entry was reported: the list as a whole says nothing then.
     pub is_complete: bool,
-}
-
-/// `[instance.NAME.auth]` as written.
-#[derive(Clone)]
-pub(super) struct Auth<'t> {
-    /// `password`.
-    pub password: Key<&'t str>,
-    /// `ah`.
-    pub ah: Key<&'t str>,
-    /// `hmac` is there, which was reported.
-    pub has_later: bool,
 }
 
 /// `multicast`.
@@ -141,6 +136,8 @@ pub(super) struct Peer<'t> {
     pub address: Written<&'t str>,
     /// `min_ttl`.
     pub min_ttl: Key<i64>,
+    /// `max_ttl`.
+    pub max_ttl: Key<i64>,
     /// `priority`.
     pub priority: Key<i64>,
 }
@@ -254,9 +251,11 @@ fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, re
         announce_refresh: fields.string("announce_refresh", "\"off\" or a string with a unit such as \"60s\"", report),
         master_down_adverts: fields.integer("master_down_adverts", "a number from 1 to 100", report),
         ignore_link: fields.boolean("ignore_link", report),
-        auth: fields.read("auth", |value| auth(&title, value, report)),
+        auth: fields.read("auth", |value| auth::auth(&title, value, report)),
         min_ttl: fields.integer("min_ttl", TTL, report),
-        multicast: fields.read("multicast", |value| multicast(value, report)),
+        max_ttl: fields.integer("max_ttl", TTL, report),
+        multicast: fields.read("multicast", |value| multicast("multicast", value, report)),
+        also_multicast: fields.read("also_multicast", |value| multicast("also_multicast", value, report)),
         nodes: fields.read("node", |value| nodes(&title, value, report)),
         source: fields.string("source", "this node's address such as \"10.0.0.20\"", report),
         priority: fields.integer("priority", PRIORITY, report),
@@ -271,29 +270,12 @@ fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, re
     instance
 }
 
-fn auth<'t>(title: &str, value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Auth<'t>>> {
-    let DeValue::Table(table) = value.get_ref() else {
-        return wrong_type("auth", "a table, written [instance.NAME.auth]", value, report);
-    };
-    let place = place_of(value);
-    let mut fields = Fields::new(title.replace(']', ".auth]"), place, table);
-    let secret = "a string of at most 8 bytes";
-    fields.later("hmac", "authentication of version 3", report);
-    let auth = Auth {
-        password: fields.string("password", secret, report),
-        ah: fields.string("ah", secret, report),
-        has_later: table.contains_key("hmac"),
-    };
-    fields.finish(KEEPALIVED, report);
-    Some(Written { value: auth, place })
-}
-
-fn multicast<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Multicast<'t>>> {
+fn multicast<'t>(key: &'static str, value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Written<Multicast<'t>>> {
     let place = place_of(value);
     match value.get_ref() {
         DeValue::Boolean(said) => Some(Written { value: Multicast::Said(*said), place }),
         DeValue::String(group) => Some(Written { value: Multicast::Group(group), place }),
-        _ => wrong_type("multicast", "true or a group such as \"224.0.0.18\"", value, report),
+        _ => wrong_type(key, "true or a group such as \"224.0.0.18\"", value, report),
     }
 }
 
@@ -324,7 +306,8 @@ fn peer<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Peer<'t>> {
     let place = place_of(value);
     match value.get_ref() {
         DeValue::String(text) => {
-            Some(Peer { address: Written { value: text, place }, min_ttl: Key::Absent, priority: Key::Absent })
+            let address = Written { value: text.as_ref(), place };
+            Some(Peer { address, min_ttl: Key::Absent, max_ttl: Key::Absent, priority: Key::Absent })
         }
         DeValue::Table(table) => {
             let mut fields = Fields::new("an entry of `peers`", place, table);
@@ -332,9 +315,10 @@ fn peer<'t>(value: &'t Value<'t>, report: &mut Report<'_>) -> Option<Peer<'t>> {
                 string("address", "the peer's address such as \"10.0.0.21\"", value, report)
             });
             let min_ttl = fields.integer("min_ttl", TTL, report);
+            let max_ttl = fields.integer("max_ttl", TTL, report);
             let priority = fields.integer("priority", PRIORITY, report);
             fields.finish(KEEPALIVED, report);
-            Some(Peer { address: *address.here()?, min_ttl, priority })
+            Some(Peer { address: *address.here()?, min_ttl, max_ttl, priority })
         }
         _ => wrong_type("peers", EXPECTED, value, report),
     }
@@ -364,6 +348,9 @@ const LATER: &[(&str, &str)] =
 /// Names of keepalived.conf, and what they are here.
 const KEEPALIVED: &[(&str, &str)] = &[
     ("advert_int", "`advert_interval = \"1s\"`"),
+    ("active_key", "`active` in [instance.NAME.auth.hmac]"),
+    ("anti_replay", "`replay` in [instance.NAME.auth.hmac]"),
+    ("auth_hmac", "the table [instance.NAME.auth.hmac]"),
     ("auth_pass", "`password` in [instance.NAME.auth]"),
     ("auth_type", "`password` or `ah` in [instance.NAME.auth]"),
     ("authentication", "the table [instance.NAME.auth]"),
@@ -378,6 +365,7 @@ const KEEPALIVED: &[(&str, &str)] = &[
     ("preempt_delay", "`preempt = \"after 30s\"`"),
     ("router_id", "`node` in [daemon]"),
     ("state", "`priority`, which alone decides who is master"),
+    ("time_window", "`window` in [instance.NAME.auth.hmac]"),
     ("track_file", "`checks`"),
     ("track_interface", "`checks`, and a table [check.NAME] with `interface`"),
     ("track_process", "`checks`"),

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::address;
 use super::error::{AddressError, Doubt, SeatsError, ValueError, excerpt};
-use super::placement::{Node, unicast_to_others};
+use super::placement::{Node, TtlRange, unicast_to_others};
 use super::problem::Report;
-use super::resolve::{group_of, min_ttl, name, priority};
+use super::resolve::{group_of, name, priority, ttl};
 use super::schema::{self, Multicast};
 use super::source::{Place, Written};
+use super::table::Key;
 use crate::engine::params::{PeerParams, Transport};
 use crate::wire::field::{Family, Priority, Version};
 
@@ -29,7 +30,9 @@ pub(super) struct Seats {
     peers: Vec<Written<PeerParams>>,
     /// Multicast was said; with a group of its own or not.
     multicast: Option<Written<Option<IpAddr>>>,
-    min_ttl: Option<u8>,
+    /// The same of `also_multicast`.
+    also: Option<Written<Option<IpAddr>>>,
+    ttl: TtlRange,
 }
 
 /// One node.
@@ -50,13 +53,25 @@ pub(super) struct Member {
 
 /// Checks nodes, peers and multicast group of an instance.
 pub(super) fn resolve(written: &schema::Instance<'_>, strict: Option<bool>, report: &mut Report<'_>) -> Seats {
-    let multicast = multicast(written, report);
-    let ttl = lowest_ttl(written, multicast.is_some(), strict, report);
+    let multicast = group("multicast", &written.multicast, report);
+    let also = group("also_multicast", &written.also_multicast, report);
+    if let (Some(also), Some(_)) = (&also, &multicast) {
+        report.error(also.place, SeatsError::AlsoMulticastOnly);
+    }
+    let is_strict = strict == Some(true);
+    if multicast.is_some() {
+        for (key, written) in [("min_ttl", &written.min_ttl), ("max_ttl", &written.max_ttl)] {
+            if let Some(written) = written.here() {
+                report.error(written.place, SeatsError::TtlOfMulticast { key });
+            }
+        }
+    }
+    let default = TtlRange { min: is_strict.then_some(u8::MAX), max: None };
+    let ttl = ttl_range(&written.min_ttl, &written.max_ttl, default, is_strict, report);
     let is_list = written.nodes.is_written();
     let members = if is_list { listed(written, report) } else { vec![own(written, report)] };
-    let peers = if is_list { Vec::new() } else { peers(written, ttl, strict, report) };
-    let mut seats =
-        Seats { members, family: None, has_one_family: true, is_list, peers, multicast, min_ttl: ttl.flatten() };
+    let peers = if is_list { Vec::new() } else { peers(written, ttl, is_strict, report) };
+    let mut seats = Seats { members, family: None, has_one_family: true, is_list, peers, multicast, also, ttl };
     seats.find_family(report);
     check_destination(written, &seats, report);
     seats.check_twice(report);
@@ -65,19 +80,19 @@ pub(super) fn resolve(written: &schema::Instance<'_>, strict: Option<bool>, repo
 }
 
 impl Seats {
-    /// Says whether adverts go to a group.
-    pub fn is_multicast(&self) -> bool {
-        self.multicast.is_some()
+    /// Says whether adverts go to a group, alone or beside the peers.
+    pub fn reaches_group(&self) -> bool {
+        self.multicast.is_some() || self.also.is_some()
     }
 
     /// Returns how the seat `at` reaches the others. `family`: of the adverts.
     pub fn transport(&self, at: usize, family: Family) -> Transport {
+        let address = |group: &Written<Option<IpAddr>>| group.value.unwrap_or(group_of(family));
+        let also = self.also.as_ref().map(address);
         match &self.multicast {
-            Some(group) => Transport::Multicast { group: group.value.unwrap_or(group_of(family)) },
-            None if self.is_list => unicast_to_others(&self.nodes(), at, self.min_ttl),
-            None => {
-                Transport::Unicast { peers: self.peers.iter().map(|peer| peer.value.clone()).collect(), also: None }
-            }
+            Some(group) => Transport::Multicast { group: address(group) },
+            None if self.is_list => unicast_to_others(&self.nodes(), at, self.ttl, also),
+            None => Transport::Unicast { peers: self.peers.iter().map(|peer| peer.value.clone()).collect(), also },
         }
     }
 
@@ -104,16 +119,16 @@ impl Seats {
 
     /// Reports a group or a source that does not fit multicast of this family.
     pub fn check_group(&self, family: Option<Family>, report: &mut Report<'_>) {
-        let (Some(group), Some(family)) = (&self.multicast, family) else { return };
+        let (Some(group), Some(family)) = (self.multicast.as_ref().or(self.also.as_ref()), family) else { return };
         if group.value.is_some_and(|address| Family::of(&address) != family) {
             report.error(group.place, SeatsError::GroupOfOtherFamily { family });
         }
-        for member in &self.members {
-            if let Some(address) = member.address
-                && address.is_ipv6()
-                && !address::is_link_local(&address)
-            {
-                report.error(member.address_place, SeatsError::MulticastSourceNotLinkLocal { address });
+        // A peer is known by the source of its adverts to the group.
+        let peers = self.peers.iter().filter(|_| self.also.is_some()).map(|peer| (peer.value.address, peer.place));
+        let members = self.members.iter().filter_map(|member| Some((member.address?, member.address_place)));
+        for (address, place) in members.chain(peers) {
+            if address.is_ipv6() && !address::is_link_local(&address) {
+                report.error(place, SeatsError::MulticastSourceNotLinkLocal { address });
             }
         }
     }
@@ -256,38 +271,43 @@ struct Party {
     priority: Option<Priority>,
 }
 
-fn multicast(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Option<Written<Option<IpAddr>>> {
-    let multicast = written.multicast.here()?;
-    match multicast.value {
+/// Reads `multicast` or `also_multicast`.
+fn group(key: &'static str, written: &Key<Multicast<'_>>, report: &mut Report<'_>) -> Option<Written<Option<IpAddr>>> {
+    let written = written.here()?;
+    match written.value {
         Multicast::Said(false) => None,
-        Multicast::Said(true) => Some(Written { value: None, place: multicast.place }),
+        Multicast::Said(true) => Some(Written { value: None, place: written.place }),
         Multicast::Group(text) => {
             let group = address::group(text);
             if let Err(error) = group {
-                let found = excerpt(text);
-                report.error(multicast.place, ValueError::Address { key: "multicast", found, error });
+                report.error(written.place, ValueError::Address { key, found: excerpt(text), error });
             }
-            Some(Written { value: group.ok(), place: multicast.place })
+            Some(Written { value: group.ok(), place: written.place })
         }
     }
 }
 
-/// Reads `min_ttl` of the instance; `None` outside for what was reported.
-fn lowest_ttl(
-    written: &schema::Instance<'_>,
-    is_multicast: bool,
-    strict: Option<bool>,
-    report: &mut Report<'_>,
-) -> Option<Option<u8>> {
-    let ttl = min_ttl(&written.min_ttl, report)?;
-    if let Some(key) = written.min_ttl.here() {
-        if is_multicast {
-            report.error(key.place, SeatsError::MinTtlOfMulticast);
-        } else if strict == Some(true) && ttl.is_some_and(|ttl| ttl < u8::MAX) {
-            report.error(key.place, SeatsError::MinTtlBelowStrict);
+/// Reads `min_ttl` and `max_ttl` of an instance or a peer; `default` holds where nothing is written.
+fn ttl_range(min: &Key<i64>, max: &Key<i64>, default: TtlRange, is_strict: bool, report: &mut Report<'_>) -> TtlRange {
+    let mut bound = |key, written: &Key<i64>, default: Option<u8>| {
+        let ttl = ttl(key, written, report)?;
+        if let (Some(written), Some(ttl)) = (written.here(), ttl)
+            && is_strict
+            && ttl < u8::MAX
+        {
+            report.error(written.place, SeatsError::TtlBelowStrict { key });
+            return None;
         }
+        ttl.or(default)
+    };
+    let range = TtlRange { min: bound("min_ttl", min, default.min), max: bound("max_ttl", max, default.max) };
+    if let (Some(min_ttl), Some(max_ttl), Some(place)) =
+        (range.min, range.max, max.here().or(min.here()).map(|written| written.place))
+        && min_ttl > max_ttl
+    {
+        report.error(place, SeatsError::MinTtlAboveMax { min: min_ttl, max: max_ttl });
     }
-    Some(ttl.or((strict == Some(true)).then_some(u8::MAX)))
+    range
 }
 
 fn listed(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Vec<Member> {
@@ -329,24 +349,19 @@ fn own(written: &schema::Instance<'_>, report: &mut Report<'_>) -> Member {
 
 fn peers(
     written: &schema::Instance<'_>,
-    ttl: Option<Option<u8>>,
-    strict: Option<bool>,
+    default: TtlRange,
+    is_strict: bool,
     report: &mut Report<'_>,
 ) -> Vec<Written<PeerParams>> {
     let Some(list) = written.peers.here() else { return Vec::new() };
     let peer = |peer: &schema::Peer<'_>, report: &mut Report<'_>| {
         let address = host("peers", &peer.address, report);
-        let own_ttl = min_ttl(&peer.min_ttl, report)?;
-        if let (Some(key), Some(true)) = (peer.min_ttl.here(), strict)
-            && own_ttl.is_some_and(|ttl| ttl < u8::MAX)
-        {
-            report.error(key.place, SeatsError::MinTtlBelowStrict);
-        }
+        let ttl = ttl_range(&peer.min_ttl, &peer.max_ttl, default, is_strict, report);
         let priority = match peer.priority.is_written() {
             true => Some(priority(&peer.priority, report)?),
             false => None,
         };
-        let value = PeerParams { address: address?, priority, min_ttl: own_ttl.or(ttl.flatten()), max_ttl: None };
+        let value = PeerParams { address: address?, priority, min_ttl: ttl.min, max_ttl: ttl.max };
         Some(Written { value, place: peer.address.place })
     };
     list.value.items.iter().filter_map(|entry| peer(entry, report)).collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::health::HealthDoubt;
 use super::keepalived::Remark;
-use crate::wire::field::{Family, Priority, Vrid};
+use crate::wire::field::{Family, KeyId, Priority, Vrid};
 
 /// Who takes part, and can they reach each other? Each of these makes the instance useless.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,10 +45,25 @@ pub enum SeatsError {
         /// Line of the first.
         first_line: usize,
     },
-    /// `min_ttl` without unicast.
-    MinTtlOfMulticast,
-    /// `min_ttl` below what `strict` asks for.
-    MinTtlBelowStrict,
+    /// `min_ttl` or `max_ttl` without unicast.
+    TtlOfMulticast {
+        /// Which.
+        key: &'static str,
+    },
+    /// `min_ttl` or `max_ttl` below what `strict` asks for.
+    TtlBelowStrict {
+        /// Which.
+        key: &'static str,
+    },
+    /// No TTL is left.
+    MinTtlAboveMax {
+        /// The lowest.
+        min: u8,
+        /// The highest.
+        max: u8,
+    },
+    /// `also_multicast` and `multicast`.
+    AlsoMulticastOnly,
     /// IPv6 multicast from a routable address.
     MulticastSourceNotLinkLocal {
         /// The address.
@@ -91,12 +106,18 @@ impl fmt::Display for SeatsError {
                 "priority 255 is that of the one owner, and the node at line {first_line} has it \
                  (RFC 9568 section 8.3.2); write a priority up to 254"
             ),
-            Self::MinTtlOfMulticast => {
-                f.write_str("`min_ttl` is for unicast peers; by multicast 255 is always required, so take it out")
+            Self::TtlOfMulticast { key } => {
+                write!(f, "`{key}` is for unicast peers; by multicast 255 is always required, so take it out")
             }
-            Self::MinTtlBelowStrict => {
-                f.write_str("`strict = true` requires a TTL of 255; write `min_ttl = 255` or leave it out")
+            Self::TtlBelowStrict { key } => {
+                write!(f, "`strict = true` requires a TTL of 255; write `{key} = 255` or leave it out")
             }
+            Self::MinTtlAboveMax { min, max } => {
+                write!(f, "no TTL is from {min} to {max}; `min_ttl` must not be above `max_ttl`")
+            }
+            Self::AlsoMulticastOnly => f.write_str(
+                "`also_multicast` is for unicast, while nodes move there from multicast; take it or `multicast` out",
+            ),
             Self::MulticastSourceNotLinkLocal { address } => write!(
                 f,
                 "{address} is not link-local, and IPv6 multicast adverts come from a link-local address \
@@ -286,12 +307,6 @@ pub enum OptionError {
     OldUnicastOfMulticast,
     /// Lengths of time that do not ascend.
     NotAscending,
-    /// A secret of version 2 in version 3.
-    AuthOfV3,
-    /// A password and a key.
-    TwoSecrets,
-    /// Neither a password nor a key.
-    NoSecret,
 }
 
 impl fmt::Display for OptionError {
@@ -313,11 +328,6 @@ impl fmt::Display for OptionError {
             Self::NotAscending => {
                 f.write_str("`announce_repeats` counts from becoming master, so each must be later than the one before")
             }
-            Self::AuthOfV3 => f.write_str(
-                "version 3 has no password and no `ah` (RFC 9568 section 9); write `version = 2` or take the table out",
-            ),
-            Self::TwoSecrets => f.write_str("`password` and `ah` exclude each other; take one of them out"),
-            Self::NoSecret => f.write_str("`auth` needs `password` or `ah`, such as password = \"secret\""),
         }
     }
 }
@@ -370,6 +380,16 @@ pub enum Doubt {
     },
     /// A secret longer than 8 bytes.
     LongSecret,
+    /// A key in a configuration that everybody can read.
+    ExposedKey {
+        /// Mode of the file.
+        mode: u32,
+    },
+    /// Two keys that are one.
+    EqualKeys {
+        /// The number of the other.
+        other: KeyId,
+    },
     /// Version 2 without addresses.
     NothingMoves,
     /// What is watched moves nothing, or not what was meant.
@@ -413,6 +433,14 @@ impl fmt::Display for Doubt {
             }
             Self::LongSecret => {
                 f.write_str("only the first 8 bytes of the secret count (RFC 2338); cut it on every node")
+            }
+            Self::ExposedKey { mode } => write!(
+                f,
+                "everybody on this host can read this key, for the mode of the configuration is {mode:04o}; \
+                 put the key into a file of its own, or take the mode away from others"
+            ),
+            Self::EqualKeys { other } => {
+                write!(f, "this key is also key {other}; who knows one knows both, so make another with `vrrpd keygen`")
             }
             Self::NothingMoves => f.write_str("no addresses; the election is held and nothing moves by it"),
             Self::Health(doubt) => doubt.fmt(f),

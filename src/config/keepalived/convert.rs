@@ -13,7 +13,8 @@ use super::expand::Comment;
 use crate::config::Config;
 use crate::config::resolve::group_of;
 use crate::engine::params::{
-    AnnounceSchedule, Auth, ChecksumPolicy, Fixed, PeerParams, Preempt, RouterParams, Scope, Transport, Vip, VipOptions,
+    AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, Fixed, PeerParams, Preempt, ReplayGuard, RouterParams, Scope,
+    Transport, Vip, VipOptions,
 };
 use crate::wire::field::Family;
 
@@ -109,13 +110,31 @@ fn instance_table(params: &RouterParams, parts: &InstanceParts, comments: &[Comm
         comment_lines(comments, text);
         let _ = writeln!(text, "{}", key.text);
     }
+    auth(&name, params, parts, text);
+}
+
+fn auth(name: &str, params: &RouterParams, parts: &InstanceParts, text: &mut String) {
     let secret = parts.password.as_ref().map(|password| quoted(counting(&password.0))).unwrap_or_default();
-    match params.auth {
+    match &params.auth {
         Auth::None => {}
         Auth::Password { .. } => {
             let _ = write!(text, "\n[instance.{name}.auth]\npassword = {secret}\n");
         }
-        Auth::Hmac(_) => {}
+        Auth::Hmac(hmac) => {
+            let _ = writeln!(text, "\n[instance.{name}.auth.hmac]");
+            let keys: Vec<String> = parts.keys.iter().map(|(id, key)| format!("{id} = {}", quoted(&key.0))).collect();
+            let _ = writeln!(text, "keys = {{ {} }}\nactive = {}", keys.join(", "), hmac.active);
+            let mode = match hmac.mode {
+                AuthMode::ReceiveOnly => "receive-only",
+                AuthMode::Permissive => "permissive",
+                AuthMode::Enforce => "enforce",
+            };
+            let _ = writeln!(text, "mode = \"{mode}\"");
+            let _ = match hmac.guard {
+                ReplayGuard::Time { window } => writeln!(text, "window = {}", length(window)),
+                ReplayGuard::Monotonic => writeln!(text, "replay = \"monotonic\""),
+            };
+        }
         Auth::Ah(_) => {
             let _ = write!(text, "\n[instance.{name}.auth]\nah = {secret}\n");
         }
@@ -229,6 +248,7 @@ fn peer(peer: &PeerParams) -> String {
     let mut fields = Vec::new();
     fields.extend(peer.priority.map(|priority| format!("priority = {priority}")));
     fields.extend(peer.min_ttl.map(|ttl| format!("min_ttl = {ttl}")));
+    fields.extend(peer.max_ttl.map(|ttl| format!("max_ttl = {ttl}")));
     table_or_text(&peer.address.to_string(), &fields)
 }
 

@@ -3,8 +3,11 @@
 //! One stop before: the readers of the blocks; one stop after: `convert`, which puts comments back where they were, and
 //! `pair`, which names places.
 
+use zeroize::Zeroize;
+
 use super::expand::Comment;
 use super::report::Spot;
+use crate::wire::field::KeyId;
 
 /// Places and comments of a keepalived.conf.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -29,7 +32,9 @@ pub(super) struct InstanceParts {
     /// Line of its `}`.
     pub last_line: u32,
     /// The password as it is written.
-    pub password: Option<Password>,
+    pub password: Option<Secret>,
+    /// The keys of the HMAC trailer as TOML has them, in ascending order of their numbers.
+    pub keys: Vec<(KeyId, Secret)>,
 }
 
 /// The block of a check or a group.
@@ -54,12 +59,18 @@ pub(super) enum Table {
     Group,
 }
 
-/// A password as it is written; never shown.
+/// A password or key as it is written; never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Password(pub String);
+pub(super) struct Secret(pub String);
 
-impl std::fmt::Debug for Password {
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(..)")
+        f.write_str("Secret(..)")
     }
 }

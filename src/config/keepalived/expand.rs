@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::hmac::UNSET_CREDENTIALS;
 use super::include;
 use super::lexer::{self, LineFault};
 use super::refusal::Refusal;
 use super::remark::{Remark, excerpt};
 use super::report::{Report, Spot};
 use super::sequence::{self, Repeat};
+use crate::config::secret::VARIABLE;
 
 /// What a file may ask of the host it is read on.
 pub(super) struct Host {
@@ -272,7 +274,7 @@ impl<'r> Expander<'r> {
         match name {
             "_PWD" => Some(self.directory.display().to_string()),
             "_INSTANCE" => Some(self.host.config_id.clone()),
-            "_ENV" => Some((self.host.variable)(arguments.trim()).unwrap_or_default()),
+            "_ENV" => Some(self.variable(arguments.trim())),
             "_HASH" => Some("#".to_owned()),
             "_BANG" => Some("!".to_owned()),
             "_RANDOM" => {
@@ -282,6 +284,13 @@ impl<'r> Expander<'r> {
             }
             _ => None,
         }
+    }
+
+    /// Returns an environment variable; what is not set is empty, but for the place of systemd's credentials: what is in
+    /// one is named by it, and that name is needed where the variable is not set too.
+    fn variable(&self, name: &str) -> String {
+        let unset = if name == VARIABLE { UNSET_CREDENTIALS } else { "" };
+        (self.host.variable)(name).unwrap_or_else(|| unset.to_owned())
     }
 
     /// Takes work and bytes from what is left; false when nothing is.

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::document::Secret;
 use super::global::{Garp, Global, MOST_COPIES};
+use super::hmac::Hmac;
 use super::instance::Draft;
 use super::refusal::Refusal;
 use super::remark::Remark;
@@ -16,14 +18,20 @@ use super::value::is_interface;
 use super::vip::Entry;
 use crate::config::address::is_link_local;
 use crate::config::resolve::{ADVERTISED_MAX, group_of};
+use crate::config::secret::Secrets;
 use crate::engine::params::{
-    AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, PeerParams, Preempt, RouterParams, Transport, Vip,
+    AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, HmacParams, PeerParams, Preempt, RouterParams, Transport, Vip,
 };
 use crate::wire::auth::Password;
-use crate::wire::field::{AdverInterval, Family, Priority, Version};
+use crate::wire::field::{AdverInterval, Family, KeyId, Priority, Version};
 
-/// Returns the parameters of an instance; `None` when it is refused or never takes part.
-pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Option<RouterParams> {
+/// Returns the parameters of an instance, and its keys as TOML has them; `None` when it is refused or never takes part.
+pub(super) fn finish(
+    draft: &Draft,
+    global: &Global,
+    secrets: &Secrets,
+    report: &mut Report,
+) -> Option<(RouterParams, Vec<(KeyId, Secret)>)> {
     let family = draft.family.unwrap_or(Family::V4);
     let version = version(draft, global, family, report);
     let is_strict = draft.is_strict.unwrap_or(global.is_strict);
@@ -42,16 +50,24 @@ pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Opt
         report.remark(draft.spot, Remark::Note { text });
     }
     let source = source(draft, family, &transport, report);
+    let interval = interval(draft, version, report);
+    let (auth, keys) = match &draft.hmac {
+        Some(hmac) => {
+            let (params, keys) = self::hmac(hmac, draft, interval, is_strict, secrets, report)?;
+            (Auth::Hmac(params), keys)
+        }
+        None => (auth(draft, version, is_strict, report), Vec::new()),
+    };
     let interface = interface?;
     let routes = draft.routes.iter().map(|route| route.clone().on(&interface)).collect();
-    Some(RouterParams {
+    let params = RouterParams {
         name: draft.name.clone(),
         interface,
         vrid: draft.vrid.as_ref()?.value,
         version,
         family,
         priority,
-        advertisement_interval: interval(draft, version, report),
+        advertisement_interval: interval,
         preempt: preempt(draft, priority, is_strict, report),
         checksum: checksum(draft, version, family, transport.as_ref()),
         transport: transport?,
@@ -60,13 +76,14 @@ pub(super) fn finish(draft: &Draft, global: &Global, report: &mut Report) -> Opt
         routes,
         rules: draft.rules.clone(),
         strict: false,
-        auth: auth(draft, version, is_strict, report),
+        auth,
         announce: announce(&draft.garp),
         master_down_adverts: draft.down_adverts.unwrap_or(3),
         ignores_link: draft.ignores_link,
         tracks: Vec::new(),
         hooks: script::hooks(draft.calls.clone()),
-    })
+    };
+    Some((params, keys))
 }
 
 fn version(draft: &Draft, global: &Global, family: Family, report: &mut Report) -> Version {
@@ -230,7 +247,12 @@ fn transport(
         } else if let Some(first) = seen.insert(peer.address, *spot) {
             report.remark(*spot, Remark::Twice { what: format!("peer {}", peer.address), line: first.line });
         } else {
-            peers.push(PeerParams { address: peer.address, priority: None, min_ttl: peer.min_ttl, max_ttl: None });
+            peers.push(PeerParams {
+                address: peer.address,
+                priority: None,
+                min_ttl: peer.min_ttl,
+                max_ttl: peer.max_ttl,
+            });
         }
     }
     if let (Some(group), false) = (&draft.group, peers.is_empty()) {
@@ -292,6 +314,23 @@ fn checksum(draft: &Draft, version: Version, family: Family, transport: Option<&
         ChecksumPolicy::OldUnicast if !is_unicast => ChecksumPolicy::Auto,
         ChecksumPolicy::Auto | ChecksumPolicy::Pseudo | ChecksumPolicy::Rfc9568 | ChecksumPolicy::OldUnicast => policy,
     }
+}
+
+/// Returns what `auth_hmac` says; `authentication` beside it has no effect.
+fn hmac(
+    hmac: &Hmac,
+    draft: &Draft,
+    interval: AdverInterval,
+    is_strict: bool,
+    secrets: &Secrets,
+    report: &mut Report,
+) -> Option<(HmacParams, Vec<(KeyId, Secret)>)> {
+    let kind = draft.auth_type.as_ref().map(|kind| kind.spot);
+    if let Some(spot) = kind.or(draft.password.as_ref().map(|password| password.spot)) {
+        let text = "`authentication` beside `auth_hmac` is ignored, as by Keepalived; take it out";
+        report.remark(spot, Remark::Contradiction { text });
+    }
+    hmac.finish(interval, is_strict, secrets, report)
 }
 
 fn auth(draft: &Draft, version: Version, is_strict: bool, report: &mut Report) -> Auth {

@@ -366,9 +366,8 @@ const GARP_GROUP: &[Keyword] = &[word("garp_interval"), word("gna_interval"), wo
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+    use crate::config::{Format, load_from};
 
     const INSTANCE_HEAD: &str =
         "vrrp_instance V {\n interface e\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.1/24\n }\n";
@@ -388,7 +387,7 @@ mod tests {
                     Body::Block(_) | Body::List | Body::Foreign => " {\n}",
                 };
                 let text = format!("{head}{} {}{body}\n{tail}", keyword.name, "1 ".repeat(keyword.least));
-                let found = match crate::config::keepalived::read("f", Path::new("."), text.as_bytes()) {
+                let found = match load_from("f", text.as_bytes(), Format::Keepalived) {
                     Ok(loaded) => loaded.warnings,
                     Err(problems) => problems.0,
                 };

@@ -6,9 +6,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::document::{InstanceParts, Password};
+use super::document::{InstanceParts, Secret};
 use super::fates;
 use super::global::{Garp, Inherited, down_adverts, version};
+use super::hmac::Hmac;
 use super::refusal::Refusal;
 use super::remark::{Remark, excerpt};
 use super::report::{At, Report, Spot};
@@ -16,7 +17,7 @@ use super::route;
 use super::script;
 use super::track::Tracked;
 use super::tree::Node;
-use super::value::{self, is_interface, no_more_words, number, seconds, switch, unfit, value_spot};
+use super::value::{self, is_interface, no_more_words, no_secret_words, number, seconds, switch, unfit, value_spot};
 use super::vip::{self, Entry};
 use crate::engine::params::{ChecksumPolicy, Hook};
 use crate::engine::route::{Route, Rule};
@@ -68,7 +69,9 @@ pub(super) struct Draft {
     /// `auth_type`.
     pub auth_type: Option<At<String>>,
     /// `auth_pass`.
-    pub password: Option<At<Password>>,
+    pub password: Option<At<Secret>>,
+    /// `auth_hmac`.
+    pub hmac: Option<Hmac>,
     /// `old_unicast_checksum` or `v3_checksum_as_v2`.
     pub checksum: Option<ChecksumPolicy>,
     /// `strict_mode`.
@@ -94,6 +97,8 @@ pub(super) struct Peer {
     pub address: IpAddr,
     /// `min_ttl`; never 0.
     pub min_ttl: Option<u8>,
+    /// `max_ttl`; never 0, and not below `min_ttl`.
+    pub max_ttl: Option<u8>,
 }
 
 impl Draft {
@@ -250,8 +255,16 @@ impl Draft {
                 self.routes.extend(node.body.iter().filter_map(|entry| route::route(entry, report)));
             }
             "virtual_rules" => self.rules.extend(node.body.iter().filter_map(|entry| route::rule(entry, report))),
-            "authentication" => self.authentication(node, report),
-            "auth_hmac" => report.refuse(node.spot, Refusal::Hmac),
+            "authentication" => {
+                self.authentication(node, report);
+                no_secret_words(node, 0, report);
+                return true;
+            }
+            "auth_hmac" => {
+                self.hmac.get_or_insert_with(|| Hmac::new(node.spot)).read(node, report);
+                no_secret_words(node, 0, report);
+                return true;
+            }
             _ => return false,
         }
         no_more_words(node, 0, report);
@@ -265,17 +278,13 @@ impl Draft {
         if !self.is_of_family(address, "unicast_peer", spot, report) {
             return None;
         }
-        let mut peer = Peer { address, min_ttl: None };
+        let mut peer = Peer { address, min_ttl: None, max_ttl: None };
         let mut words = entry.words.iter();
         while let Some(word) = words.next() {
             let ttl = words.next().and_then(|word| word.value.parse::<u8>().ok());
             match (word.value.as_str(), ttl) {
                 ("min_ttl", Some(ttl)) => peer.min_ttl = Some(ttl).filter(|ttl| *ttl > 0),
-                ("max_ttl", Some(255)) => {}
-                ("max_ttl", Some(_)) => {
-                    let effect = "a higher TTL is accepted too; use min_ttl or a packet filter";
-                    report.remark(word.spot, Remark::NotApplied { keyword: "max_ttl".to_owned(), effect });
-                }
+                ("max_ttl", Some(ttl)) => peer.max_ttl = Some(ttl).filter(|ttl| *ttl < u8::MAX),
                 _ => {
                     let words = excerpt(&word.value);
                     report.remark(word.spot, Remark::ExtraWords { keyword: "unicast_peer".to_owned(), words });
@@ -283,6 +292,12 @@ impl Draft {
                 }
             }
             self.checks_source = true;
+        }
+        if let Some(max) = peer.max_ttl.filter(|max| *max < peer.min_ttl.unwrap_or(1)) {
+            let expected = format!("a number from {} to 255", peer.min_ttl.unwrap_or(1));
+            let word = At { value: max.to_string(), spot };
+            unfit::<()>("max_ttl", &word, expected, "no peer could be heard, so any higher TTL is accepted", report);
+            peer.max_ttl = None;
         }
         Some(At { value: peer, spot })
     }
@@ -303,14 +318,10 @@ impl Draft {
                     if word.value.len() > 8 {
                         report.remark(word.spot, Remark::LongPassword);
                     }
-                    self.password = Some(At { value: Password(word.value.clone()), spot: word.spot });
+                    self.password = Some(At { value: Secret(word.value.clone()), spot: word.spot });
                 }
             }
-            if node.words.len() > 1 {
-                // The words may be the password.
-                let words = "(not shown)".to_owned();
-                report.remark(node.spot, Remark::ExtraWords { keyword: node.keyword.clone(), words });
-            }
+            no_secret_words(node, 1, report);
         }
     }
 

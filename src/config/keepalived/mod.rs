@@ -16,6 +16,7 @@ mod global;
 mod grammar;
 mod group;
 mod health;
+mod hmac;
 mod hooks;
 mod include;
 mod instance;
@@ -34,7 +35,7 @@ mod vip;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use convert::convert;
@@ -48,6 +49,7 @@ pub use report::Spot;
 use super::address::is_link_local;
 use super::cross::is_told_apart;
 use super::placement::{Config, DaemonSettings, Instance};
+use super::secret::Secrets;
 use super::{Loaded, Problems};
 use crate::engine::params::{CheckKind, Fixed, GroupParams, RouterParams, Vip};
 use expand::{Expander, Host};
@@ -59,17 +61,17 @@ use report::{At, Report};
 use track::{Defined, TrackKind};
 use tree::Node;
 
-/// Reads a keepalived.conf; `directory` is where names of included files begin.
-pub(super) fn read(name: &str, directory: &Path, bytes: &[u8]) -> Result<Loaded, Problems> {
+/// Reads a keepalived.conf; names of included files begin where relative paths of `secrets` do.
+pub(super) fn read(name: &str, bytes: &[u8], secrets: &Secrets) -> Result<Loaded, Problems> {
     let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let config_id = host_name.split('.').next().unwrap_or_default().to_owned();
     let host = Host { config_id, variable: |name| std::env::var(name).ok() };
-    read_on(&host, name, directory, bytes)
+    read_on(&host, name, bytes, secrets)
 }
 
-fn read_on(host: &Host, name: &str, directory: &Path, bytes: &[u8]) -> Result<Loaded, Problems> {
+fn read_on(host: &Host, name: &str, bytes: &[u8], secrets: &Secrets) -> Result<Loaded, Problems> {
     let mut report = Report::new(name);
-    let mut expander = Expander::new(&mut report, host, directory);
+    let mut expander = Expander::new(&mut report, host, &secrets.directory);
     expander.open.push(PathBuf::from(name));
     expander.read(0, bytes);
     expander.finish();
@@ -85,7 +87,7 @@ fn read_on(host: &Host, name: &str, directory: &Path, bytes: &[u8]) -> Result<Lo
         reader.block(node, &mut report);
     }
     reader.document.comments = comments;
-    let config = reader.finish(&mut report);
+    let config = reader.finish(secrets, &mut report);
     let document = reader.document;
     let has_errors = report.has_errors();
     let problems = report.into_problems();
@@ -207,7 +209,7 @@ impl Reader {
         name
     }
 
-    fn finish(&mut self, report: &mut Report) -> Option<Config> {
+    fn finish(&mut self, secrets: &Secrets, report: &mut Report) -> Option<Config> {
         if self.drafts.is_empty() {
             report.refuse(START, Refusal::NoInstance);
         }
@@ -223,7 +225,7 @@ impl Reader {
         let mut names: BTreeMap<String, String> = BTreeMap::new();
         let mut owners: BTreeMap<(IpAddr, Option<String>), String> = BTreeMap::new();
         for mut draft in std::mem::take(&mut self.drafts) {
-            let Some(mut params) = finish::finish(&draft, &self.global, report) else { continue };
+            let Some((mut params, keys)) = finish::finish(&draft, &self.global, secrets, report) else { continue };
             leave_to_others(&mut params, &mut owners, &draft, report);
             check_router(&routers, &params, &draft, report);
             let group = self.groups.iter().find(|group| group.members.contains(&draft.parts.name));
@@ -233,6 +235,7 @@ impl Reader {
             parts.name.clone_from(&params.name);
             parts.spot = draft.spot;
             parts.password = draft.password.map(|password| password.value);
+            parts.keys = keys;
             self.document.instances.push(parts);
             routers.push((params, draft.spot));
         }

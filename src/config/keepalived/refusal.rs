@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use crate::wire::field::{Family, Vrid};
+use crate::config::secret::SecretError;
+use crate::wire::field::{Family, KeyId, Vrid};
 
 /// Why Keepalived could not run this file, or why running it here would be unsafe.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,8 +64,23 @@ pub enum Refusal {
         /// Its line.
         line: u32,
     },
-    /// `auth_hmac`.
-    Hmac,
+    /// `auth_hmac` without a key that signs.
+    NoActiveKey {
+        /// The number that is named.
+        found: Option<KeyId>,
+    },
+    /// A key of `auth_hmac` without a number.
+    KeyNumber {
+        /// As written; `None` when it is no number, and so perhaps a key.
+        found: Option<String>,
+    },
+    /// A key of `auth_hmac` that cannot be used.
+    Key {
+        /// Its number.
+        id: KeyId,
+        /// Why.
+        error: SecretError,
+    },
     /// A `bfd_instance` that is tracked.
     Bfd {
         /// Its name.
@@ -107,10 +123,20 @@ impl fmt::Display for Refusal {
                 "virtual_router_id {vrid} on {interface} over {family} is already that of instance {instance:?}, \
                  at line {line}; give this one another number"
             ),
-            Self::Hmac => f.write_str(
-                "auth_hmac is not supported by this version; the other nodes would drop its adverts and it theirs, \
-                 which makes two masters, so it does not start",
-            ),
+            Self::NoActiveKey { found } => {
+                match found {
+                    Some(found) => write!(f, "`active_key` names key {found}, which is not there; ")?,
+                    None => f.write_str("auth_hmac has no `active_key`; ")?,
+                }
+                f.write_str("Keepalived then runs without any authentication; write the number of one of the keys")
+            }
+            Self::KeyNumber { found: Some(found) } => {
+                write!(f, "the number of a key is {found}; expected 1 to 255, as in `key 1 file:/etc/vrrpd/keys/web`")
+            }
+            Self::KeyNumber { found: None } => {
+                f.write_str("the number of a key from 1 to 255 belongs here, as in `key 1 file:/etc/vrrpd/keys/web`")
+            }
+            Self::Key { id, error } => write!(f, "key {id}: {error}"),
             Self::Bfd { name } => write!(
                 f,
                 "BFD is not spoken, so bfd_instance {name} would never come up and the instance never take part; \

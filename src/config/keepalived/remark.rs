@@ -159,6 +159,11 @@ pub enum Remark {
     },
     /// A password longer than 8 bytes.
     LongPassword,
+    /// A key in a file that everybody can read.
+    ExposedKey {
+        /// Mode of the file.
+        mode: u32,
+    },
     /// An address without a prefix length.
     BareAddress {
         /// The address.
@@ -239,6 +244,7 @@ impl fmt::Display for Remark {
             | Self::TooLate { .. } => self.fmt_keyword(f),
             Self::ShellSyntax { .. }
             | Self::LongPassword
+            | Self::ExposedKey { .. }
             | Self::BareAddress { .. }
             | Self::OtherFamily { .. }
             | Self::OfAnother { .. }
@@ -353,6 +359,11 @@ impl Remark {
                 "no shell is involved, so {word:?} is a plain word to the program; \
                  put the line into a script, or write sh -c '...'"
             ),
+            Self::ExposedKey { mode } => write!(
+                f,
+                "everybody on this host can read this key, for the mode of the file is {mode:04o}; \
+                 put the key into a file of its own, or take the mode away from others"
+            ),
             Self::LongPassword => f.write_str("only the first 8 bytes of auth_pass count; cut it on every node"),
             Self::BareAddress { address, others } => {
                 let bits = if address.is_ipv6() { 128 } else { 32 };
@@ -406,6 +417,7 @@ impl Remark {
             Self::Unused { .. } => "unused",
             Self::ShellSyntax { .. } => "shell-syntax",
             Self::LongPassword => "long-password",
+            Self::ExposedKey { .. } => "exposed-key",
             Self::BareAddress { .. } => "bare-address",
             Self::OtherFamily { .. } => "other-family",
             Self::OfAnother { .. } => "of-another",

@@ -47,6 +47,11 @@ impl Report {
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Returns the name of the file that a place is in.
+    pub fn file(&self, spot: Spot) -> &str {
+        self.files.get(spot.file as usize).map_or("", String::as_str)
+    }
+
     /// Returns how many files were opened.
     pub fn files(&self) -> usize {
         self.files.len()

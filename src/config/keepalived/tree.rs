@@ -151,8 +151,10 @@ impl<'p> Parser<'p> {
     fn unknown(&mut self, node: &Node, table: &'static [Keyword], around: Option<&Node>) {
         let names = table.iter().map(|known| known.name);
         let meant = if self.report.is_crowded() { None } else { suggest::closest(&node.keyword, names) };
+        // A word on a line of its own may be the password or key of the line above.
+        let is_secret = meant.is_none() && around.is_some_and(|node| SECRET.contains(&node.keyword.as_str()));
         let remark = Remark::Unknown {
-            keyword: excerpt(&node.keyword),
+            keyword: if is_secret { "(not shown)".to_owned() } else { excerpt(&node.keyword) },
             block: around.map(|node| excerpt(&node.keyword)),
             meant,
             has_brace: self.opens(),
@@ -218,3 +220,6 @@ fn node(text: &str, line: &Line, offset: u32) -> Node {
         last_line: line.spot.line,
     }
 }
+
+/// Blocks whose words are not shown.
+const SECRET: [&str; 2] = ["authentication", "auth_hmac"];

@@ -187,6 +187,14 @@ pub(super) fn no_more_words(node: &Node, taken: usize, report: &mut Report) {
     }
 }
 
+/// Reports the words behind the ones that a keyword takes, and does not show them: they may be a password or key.
+pub(super) fn no_secret_words(node: &Node, taken: usize, report: &mut Report) {
+    if let Some(word) = node.word(taken) {
+        let words = "(not shown)".to_owned();
+        report.remark(word.spot, Remark::ExtraWords { keyword: node.keyword.clone(), words });
+    }
+}
+
 /// A weight as a tracker has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Weight {
