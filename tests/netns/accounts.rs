@@ -25,7 +25,7 @@ impl Account {
     }
 }
 
-/// Returns what a node has counted, by instance.
+/// Returns what a node has counted, by instance; under an empty name, of ours, what was for no instance.
 pub fn accounts(cluster: &Cluster, node: Node) -> Result<BTreeMap<String, Account>, LabError> {
     match cluster.kind(node).is_ours() {
         true => ours(cluster, node),
@@ -37,15 +37,21 @@ fn ours(cluster: &Cluster, node: Node) -> Result<BTreeMap<String, Account>, LabE
     let (text, _) = cluster.status(node, &["--json"])?;
     let page: Value = serde_json::from_str(&text).map_err(|_| wrong(text.clone()))?;
     let instances = page["instances"].as_array().ok_or_else(|| wrong(text.clone()))?;
-    Ok(instances.iter().map(of_instance).collect())
+    let mut accounts: BTreeMap<String, Account> = instances.iter().map(of_instance).collect();
+    // What no instance is for.
+    accounts.insert(String::new(), Account { received: 0, refused: reasons(&page["discarded"]) });
+    Ok(accounts)
 }
 
 fn of_instance(instance: &Value) -> (String, Account) {
-    let refused = instance["counters"]["discarded"].as_object().into_iter().flatten();
-    let refused = refused.filter_map(|(reason, count)| Some((reason.clone(), count.as_u64()?))).filter(|(_, n)| *n > 0);
     let received = instance["counters"]["advertisements_received"].as_u64().unwrap_or(0);
     let name = instance["name"].as_str().unwrap_or_default().to_owned();
-    (name, Account { received, refused: refused.collect() })
+    (name, Account { received, refused: reasons(&instance["counters"]["discarded"]) })
+}
+
+fn reasons(counts: &Value) -> BTreeMap<String, u64> {
+    let counts = counts.as_object().into_iter().flatten();
+    counts.filter_map(|(reason, count)| Some((reason.clone(), count.as_u64()?))).filter(|(_, n)| *n > 0).collect()
 }
 
 /// Keepalived writes its counters to a file when it is asked by a signal.

@@ -17,7 +17,7 @@ use crate::accounts::{Account, accounts};
 use crate::cluster::Cluster;
 use crate::driver::Kind;
 use crate::in_turn;
-use crate::routers::{Router, file};
+use crate::routers::{KEYS, Router, Secret, file};
 use crate::stories::{quick, steps};
 use crate::story::Act::{Die, Start, Stop};
 use crate::story::{Miss, Step, play};
@@ -51,13 +51,42 @@ impl Pair {
     /// Takes steps; after each of them all routers are where the first one is.
     pub fn play(&mut self, steps: &[Step]) -> Result<(), LabError> {
         steps.iter().try_for_each(|step| {
+            let since = now();
+            let before = self.holders();
             play(&mut self.cluster, &self.name, std::slice::from_ref(step));
             if let Die(node) = step.act {
                 let addresses = self.routers.iter().flat_map(|router| &router.addresses);
                 addresses.copied().try_for_each(|address| self.cluster.lab().forget_address(node, address))?;
             }
-            self.settle(&step.holders)
+            self.settle(&step.holders)?;
+            self.check_moves(step, &before, since)
         })
+    }
+
+    fn holders(&self) -> Vec<Vec<Node>> {
+        self.cluster.watch.look(|log| self.routers.iter().map(|router| log.holders(router.address())).collect())
+    }
+
+    /// Each node that came to hold an address did so once, nobody else did at all.
+    fn check_moves(&self, step: &Step, before: &[Vec<Node>], since: Duration) -> Result<(), LabError> {
+        for (router, before) in self.routers.iter().zip(before) {
+            for node in [A, B] {
+                let wanted = usize::from(step.holders.contains(&node) && !before.contains(&node));
+                let times = self.cluster.watch.look(|log| log.acquisitions(router.address(), node, since).len());
+                if times != wanted {
+                    let account = self.cluster.account(since);
+                    let told = format!("{} {:?}: node {node} took the address {times} times", router.name, step.act);
+                    return Err(wrong(format!("{told}, expected {wanted}\n{account}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a node other files, from its next start on.
+    fn configure(&mut self, node: Node, routers: &[Router]) {
+        let text = file(routers, self.cluster.kind(node), &self.cluster.plan, node);
+        self.cluster.configure(node, text);
     }
 
     /// Waits until these nodes hold the addresses of all routers.
@@ -164,9 +193,84 @@ fn secrets_of_version_2() -> Vec<Router> {
     ]
 }
 
+/// The HMAC trailer in both versions and families, to peers and to the group.
+fn trailers() -> Vec<Router> {
+    let router = |name, vrid: u8, version, is_multicast, address: &str| {
+        Router::plain(name, vrid, version, is_multicast, address)
+            .with_hmac(&format!("keys = {{ 7 = \"{}\" }}", KEYS[0]))
+    };
+    vec![
+        router("v3", 51, Version::V3, false, "10.77.1.1"),
+        router("v3-group", 52, Version::V3, true, "10.77.1.2"),
+        router("v2", 53, Version::V2, false, "10.77.1.3"),
+        router("v2-group", 54, Version::V2, true, "10.77.1.4"),
+        router("v3-ipv6", 55, Version::V3, false, "fe80::1:5 fd00:77::1:5"),
+        router("v3-ipv6-group", 56, Version::V3, true, "fe80::1:6 fd00:77::1:6"),
+    ]
+}
+
+/// The steps of what may be changed while it runs: plain to HMAC, a key to another, the group to peers, plain to password.
+/// A step is taken by one node after the other, and those that are a step apart believe each other.
+fn stages() -> [Vec<Router>; 4] {
+    let plain = || Router::plain("to-hmac", 51, Version::V3, false, "10.77.1.1");
+    let keyed = || Router::plain("rotation", 52, Version::V3, true, "10.77.1.2");
+    let moving = |is_multicast| Router::plain("to-unicast", 53, Version::V3, is_multicast, "10.77.1.3");
+    let v2 = || Router::plain("to-password", 54, Version::V2, false, "10.77.1.4");
+    let [one, two] = KEYS;
+    let hmac = |mode: &str| plain().with_hmac(&format!("keys = {{ 1 = \"{one}\" }}, mode = \"{mode}\""));
+    let both = |active| keyed().with_hmac(&format!("keys = {{ 1 = \"{one}\", 2 = \"{two}\" }}, active = {active}"));
+    let password =
+        |mode: &str| v2().with_auth(Secret::Password, &format!("password = \"s3cr3t77\"\nmode = \"{mode}\""));
+    let first = keyed().with_hmac(&format!("keys = {{ 1 = \"{one}\" }}"));
+    let last = keyed().with_hmac(&format!("keys = {{ 2 = \"{two}\" }}"));
+    [
+        vec![plain(), first, moving(true), v2()],
+        vec![
+            hmac("receive-only"),
+            both(1),
+            moving(false).with_lines("also_multicast = true\n"),
+            password("receive-only"),
+        ],
+        vec![hmac("permissive"), both(2), moving(false), password("permissive")],
+        vec![hmac("enforce"), last, moving(false), password("enforce")],
+    ]
+}
+
+/// Every change is made by restarting one node after the other; nobody refuses anything, and no address moves but for the
+/// restarts.
+fn roll_out() -> Result<(), LabError> {
+    let stages = stages();
+    let mut pair = Pair::new([Kind::Vrrpd, Kind::Vrrpd], stages[0].clone())?;
+    pair.play(&steps! {
+        Start(A) => [A], Anything;
+        Start(B) => [A], Nothing;
+    })?;
+    for stage in &stages[1..] {
+        pair.configure(B, stage);
+        pair.play(&steps! {
+            Stop(B) => [A], Nothing;
+            Start(B) => [A], Nothing;
+        })?;
+        pair.configure(A, stage);
+        // Node b takes over with the new file while node a has the one before.
+        pair.play(&steps! {
+            Stop(A) => [B], Handover;
+            Start(A) => [A], Handover;
+        })?;
+        for node in [A, B] {
+            for (name, mut account) in accounts(&pair.cluster, node)? {
+                // A node that listens to its peers alone is told twice by one that speaks to the group, too.
+                let copies = account.refused.remove("destination").filter(|_| name != "to-unicast");
+                assert!(copies.is_none() && account.refused.is_empty(), "{name} on node {node}: {account:?}");
+            }
+        }
+    }
+    pair.is_calm(A)
+}
+
 /// What happens to a pair in a year, and restarts that nobody announced.
-fn year(kinds: [Kind; 2]) -> Result<(), LabError> {
-    let mut pair = Pair::new(kinds, secrets_of_version_2())?;
+fn year(kinds: [Kind; 2], routers: Vec<Router>) -> Result<(), LabError> {
+    let mut pair = Pair::new(kinds, routers)?;
     pair.play(&steps! {
         Start(A) => [A], Anything;
         Start(B) => [A], Nothing;
@@ -207,18 +311,28 @@ fn keepalived_restart() -> Result<(), LabError> {
 }
 
 #[test]
+fn ours_share_an_hmac_key() {
+    in_turn(|| year([Kind::Vrrpd, Kind::Vrrpd], trailers()).unwrap_or_else(|error| panic!("{error}")));
+}
+
+#[test]
+fn roll_out_by_modes_refuses_nothing_and_has_one_master() {
+    in_turn(|| roll_out().unwrap_or_else(|error| panic!("{error}")));
+}
+
+#[test]
 fn keepalived_alone_with_secrets_of_version_2_restarts() {
     in_turn(|| keepalived_restart().unwrap_or_else(|error| panic!("{error}")));
 }
 
 #[test]
 fn ours_and_keepalived_share_secrets_of_version_2() {
-    in_turn(|| year([Kind::Vrrpd, Kind::Keepalived]).unwrap_or_else(|error| panic!("{error}")));
+    in_turn(|| year([Kind::Vrrpd, Kind::Keepalived], secrets_of_version_2()).unwrap_or_else(|error| panic!("{error}")));
 }
 
 #[test]
 fn keepalived_and_ours_share_secrets_of_version_2() {
-    in_turn(|| year([Kind::Keepalived, Kind::Vrrpd]).unwrap_or_else(|error| panic!("{error}")));
+    in_turn(|| year([Kind::Keepalived, Kind::Vrrpd], secrets_of_version_2()).unwrap_or_else(|error| panic!("{error}")));
 }
 
 fn wrong(problem: String) -> LabError {

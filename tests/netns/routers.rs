@@ -23,6 +23,20 @@ pub enum Secret {
     Hmac,
 }
 
+impl Secret {
+    /// Says whether a recorded advert can be told from a fresh one.
+    pub fn keeps_out_recordings(self) -> bool {
+        match self {
+            Self::None | Self::Password => false,
+            Self::Ah | Self::Hmac => true,
+        }
+    }
+}
+
+/// The keys of the HMAC trailer.
+pub const KEYS: [&str; 2] =
+    ["hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "the second key has 32 characters"];
+
 /// One virtual router.
 #[derive(Clone, Debug)]
 pub struct Router {
@@ -74,6 +88,11 @@ impl Router {
     /// The same with the Authentication Header.
     pub fn with_ah(self, text: &str) -> Self {
         self.with_auth(Secret::Ah, &format!("ah = \"{text}\""))
+    }
+
+    /// The same with this table for the HMAC trailer.
+    pub fn with_hmac(self, table: &str) -> Self {
+        self.with_auth(Secret::Hmac, &format!("hmac = {{ {table} }}"))
     }
 
     /// The same with these lines added to the instance.
