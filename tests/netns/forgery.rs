@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use vrrpd::demo::clock::now;
 use vrrpd::demo::frame::INTRUDER;
 use vrrpd::wire::checksum::{self, ChecksumForm, Sum};
 use vrrpd::wire::field::{Family, Version};
@@ -21,6 +22,7 @@ pub struct Forged {
 
 const ETHERNET_LEN: usize = 14;
 const AH_LEN: usize = 24;
+const AH_SEQUENCE_AT: usize = ETHERNET_LEN + 20 + 8;
 const TRAILER_LEN: usize = 28;
 /// An address that no node has.
 const STRANGER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 66);
@@ -160,25 +162,36 @@ impl Advert {
                     add("auth_type", forged.without_secret().frame());
                 }
                 Secret::Ah => {
-                    add("auth", forged.frame());
+                    // The number is one that would be believed.
+                    add("auth", forged.with_bytes(AH_SEQUENCE_AT, &(1u32 << 24).to_be_bytes()).frame());
                     add("auth", forged.without_secret().frame());
                 }
                 Secret::Hmac => {
-                    add("hmac", forged.frame());
-                    add("auth_missing", forged.without_secret().frame());
+                    // Its time is one that is believed for the next ten seconds.
+                    let soon = (now().as_secs() as u32).wrapping_add(5).to_be_bytes();
                     let touched = |at: usize, value: u8| {
                         let mut other = forged.clone();
+                        other.trailer[4..8].copy_from_slice(&soon);
                         other.trailer[at] = value;
                         other.frame()
                     };
+                    add("hmac", touched(0, 1));
+                    add("auth_missing", forged.without_secret().frame());
                     add("auth_malformed", touched(0, 2));
                     add("auth_malformed", touched(3, 1));
                     add("unknown_key", touched(1, 99));
-                    add("stale", touched(4, self.trailer[4] ^ 0x10));
+                    add("stale", touched(4, soon[0] ^ 0x10));
                 }
             }
         }
         all
+    }
+
+    /// The same with other bytes in its headers.
+    fn with_bytes(&self, at: usize, bytes: &[u8]) -> Self {
+        let mut forged = self.clone();
+        forged.head[at..at + bytes.len()].copy_from_slice(bytes);
+        forged
     }
 
     /// What a node without a secret would send.

@@ -32,6 +32,7 @@ mod status;
 mod stories;
 mod story;
 mod tap;
+mod threats;
 mod watching;
 mod web;
 
