@@ -1,29 +1,7 @@
-//! Secrets and options that few files have.
+//! Options that few files have.
 
 use super::tests::{SEAT, WEB, complains, ip, load_text, only_router};
-use crate::engine::params::{Auth, AuthMode, VipOptions};
-use crate::wire::auth::Password;
-
-#[test]
-fn version_2_has_a_secret_and_version_3_none() {
-    let auth = |version: &str, keys: &str| format!("{WEB}{version}{SEAT}[instance.web.auth]\n{keys}\n");
-    let v2 = "version = 2\n";
-    assert_eq!(
-        only_router(&auth(v2, "password = \"12345678\"")).auth,
-        Auth::Password { password: Password::new(b"12345678"), mode: AuthMode::Enforce }
-    );
-    assert_eq!(only_router(&auth(v2, "ah = \"key\"")).auth, Auth::Ah(Password::new(b"key")));
-    complains(&auth("", "password = \"x\""), &["7:1: error: version 3 has no password"]);
-    complains(&auth(v2, "password = \"x\"\nah = \"y\""), &["10:6: error: `password` and `ah` exclude"]);
-    complains(&auth(v2, ""), &["8:1: error: `auth` needs `password` or `ah`"]);
-    let long = auth(v2, "password = \"123456789\"");
-    let warnings = load_text(&long).unwrap().warnings;
-    assert_eq!(
-        warnings[0].to_string(),
-        "t.toml:9:12: warning: only the first 8 bytes of the secret count (RFC 2338); cut it on every node"
-    );
-    assert!(!format!("{:?}", only_router(&long)).contains("1234"));
-}
+use crate::engine::params::{Transport, VipOptions};
 
 #[test]
 fn options_that_few_need_arrive() {
@@ -56,4 +34,128 @@ fn options_that_few_need_arrive() {
     }
     complains(&format!("{WEB}{SEAT}master_down_adverts = 0\n"), &["7:23: error: `master_down_adverts` is 0; expected"]);
     complains(&format!("{WEB}version = 2\nmulticast = true\naddresses = []\n"), &["6:13: warning: no addresses"]);
+}
+
+#[test]
+fn ttls_have_two_ends() {
+    let ttls = |text: &str| -> Vec<_> {
+        only_router(&format!("{WEB}{text}")).peers().iter().map(|peer| (peer.min_ttl, peer.max_ttl)).collect()
+    };
+    assert_eq!(ttls(&format!("max_ttl = 64\n{SEAT}")), [(None, Some(64))]);
+    assert_eq!(ttls(&format!("min_ttl = 64\nmax_ttl = 64\n{SEAT}")), [(Some(64), Some(64))]);
+    let own = "{ address = \"10.0.0.21\", min_ttl = 63, max_ttl = 65 }, \"10.0.0.22\"";
+    let seat = SEAT.replace("\"10.0.0.21\"", own);
+    assert_eq!(ttls(&format!("max_ttl = 254\n{seat}")), [(Some(63), Some(65)), (None, Some(254))]);
+    assert_eq!(ttls(&format!("strict = true\nmax_ttl = 255\n{SEAT}")), [(Some(255), Some(255))]);
+    let peer = |options: &str| SEAT.replace("\"10.0.0.21\"", &format!("{{ address = \"10.0.0.21\", {options} }}"));
+    let none =
+        |min: u8, max: u8| format!("error: no TTL is from {min} to {max}; `min_ttl` must not be above `max_ttl`");
+    for (text, problem) in [
+        (format!("max_ttl = 0\n{SEAT}"), "4:11: error: `max_ttl` is 0; expected a number from 1 to 255".to_owned()),
+        (format!("max_ttl = 256\n{SEAT}"), "4:11: error: `max_ttl` is 256; expected".to_owned()),
+        (format!("max_ttl = \"64\"\n{SEAT}"), "4:11: error: `max_ttl` takes a number from 1 to 255".to_owned()),
+        (format!("min_ttl = 64\nmax_ttl = 63\n{SEAT}"), format!("5:11: {}", none(64, 63))),
+        (format!("min_ttl = 64\n{}", peer("max_ttl = 63")), format!("6:45: {}", none(64, 63))),
+        (format!("max_ttl = 63\n{}", peer("min_ttl = 64")), format!("6:45: {}", none(64, 63))),
+        (peer("max_ttl = 0"), "5:45: error: `max_ttl` is 0; expected".to_owned()),
+        (
+            format!("strict = true\nmax_ttl = 254\n{SEAT}"),
+            "5:11: error: `strict = true` requires a TTL of 255; write `max_ttl".to_owned(),
+        ),
+        (
+            format!("strict = true\n{}", peer("min_ttl = 254")),
+            "6:45: error: `strict = true` requires a TTL of 255; write `min_ttl".to_owned(),
+        ),
+        (
+            "multicast = true\nmax_ttl = 255\naddresses = [\"10.0.0.30\"]\n".to_owned(),
+            "5:11: error: `max_ttl` is for unicast peers; by multicast 255 is always required".to_owned(),
+        ),
+    ] {
+        complains(&format!("{WEB}{text}"), &[&problem]);
+    }
+}
+
+#[test]
+fn a_list_gives_each_seat_the_range_and_the_group() {
+    let node = |name: &str, address: &str, priority: u8| {
+        format!("[[instance.web.node]]\nname = \"{name}\"\naddress = \"{address}\"\npriority = {priority}\n")
+    };
+    let text = format!(
+        "[daemon]\nnode = \"b\"\n{WEB}addresses = [\"10.0.0.30\"]\nmin_ttl = 3\nmax_ttl = 9\nalso_multicast = true\n{}{}",
+        node("a", "10.0.0.1", 9),
+        node("b", "10.0.0.2", 8)
+    );
+    let router = only_router(&text);
+    assert_eq!((router.source, router.peers()[0].address), (Some(ip("10.0.0.2")), ip("10.0.0.1")));
+    assert_eq!((router.peers()[0].min_ttl, router.peers()[0].max_ttl), (Some(3), Some(9)));
+    assert!(matches!(router.transport, Transport::Unicast { also: Some(group), .. } if group == ip("224.0.0.18")));
+}
+
+#[test]
+fn unicast_may_go_to_a_group_too() {
+    let also = |text: &str| match only_router(&format!("{WEB}{text}")).transport {
+        Transport::Unicast { also, peers } => (also, peers.len()),
+        Transport::Multicast { .. } => panic!("multicast"),
+    };
+    assert_eq!(also(SEAT), (None, 1));
+    assert_eq!(also(&format!("also_multicast = false\n{SEAT}")), (None, 1));
+    assert_eq!(also(&format!("also_multicast = true\n{SEAT}")), (Some(ip("224.0.0.18")), 1));
+    assert_eq!(also(&format!("also_multicast = \"239.1.1.1\"\n{SEAT}")), (Some(ip("239.1.1.1")), 1));
+    let v6 = "source = \"fe80::2\"\npeers = [\"fe80::3\"]\naddresses = [\"fe80::1\"]\n";
+    assert_eq!(also(&format!("also_multicast = true\n{v6}")), (Some(ip("ff02::12")), 1));
+    for (text, problems) in [
+        (format!("also_multicast = 1\n{SEAT}"), vec!["4:18: error: `also_multicast` takes true or a group"]),
+        (
+            format!("also_multicast = \"10.0.0.9\"\n{SEAT}"),
+            vec!["4:18: error: `also_multicast` is \"10.0.0.9\": expected"],
+        ),
+        (
+            format!("also_multicast = \"ff02::12\"\n{SEAT}"),
+            vec!["4:18: error: adverts of this instance travel over IPv4; expected an IPv4 group"],
+        ),
+        (
+            "multicast = true\nalso_multicast = true\naddresses = [\"10.0.0.30\"]\n".to_owned(),
+            vec!["5:18: error: `also_multicast` is for unicast, while nodes move there from multicast"],
+        ),
+        (
+            "also_multicast = true\naddresses = [\"10.0.0.30\"]\n".to_owned(),
+            vec!["1:11: error: nobody to send adverts to"],
+        ),
+        (
+            format!("also_multicast = true\n{}", v6.replace("fe80::3", "2001:db8::3")),
+            vec!["6:10: error: 2001:db8::3 is not link-local, and IPv6 multicast adverts come from"],
+        ),
+        (
+            format!("also_multicast = true\nchecksum = \"old-unicast\"\n{SEAT}"),
+            vec!["5:12: error: \"old-unicast\" is a form of unicast adverts"],
+        ),
+    ] {
+        complains(&format!("{WEB}{text}"), &problems);
+    }
+}
+
+/// A packet to the group has its identifier and nothing else to tell who it is for.
+#[test]
+fn one_router_of_an_identifier_speaks_to_the_group() {
+    let other = |text: &str| {
+        format!("[instance.api]\ninterface = \"eth0\"\nvirtual_router_id = 51\n{text}addresses = [\"10.0.0.31\"]\n")
+    };
+    let web = format!("{WEB}also_multicast = true\n{SEAT}");
+    let same = "10:21: error: virtual_router_id 51 on eth0 over IPv4 is already that of instance \"web\", at line 3";
+    for (text, problems) in [
+        (other("multicast = true\n"), vec![same]),
+        (other("multicast = \"239.1.1.1\"\n"), vec![same]),
+        (other("also_multicast = true\npeers = [\"10.0.0.9\"]\n"), vec![same]),
+        (other("peers = [\"10.0.0.21\"]\n"), vec![same]),
+        (other("peers = [\"10.0.0.9\"]\n"), vec![]),
+        (other("multicast = true\n").replace("eth0", "eth1"), vec![]),
+        (other("multicast = true\n").replace("= 51", "= 52"), vec![]),
+    ] {
+        complains(&format!("{web}{text}"), &problems);
+    }
+    let multicast = other("multicast = true\n").replace("[instance.api]", "[instance.one]");
+    complains(
+        &format!("{multicast}{web}"),
+        &["8:21: error: virtual_router_id 51 on eth0 over IPv4 is already that of instance \"one\", at line 3"],
+    );
 }

@@ -80,12 +80,17 @@ impl Secrets {
     fn contents(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
         // A device may do something when it is opened, so it is looked at first; what counts is what was opened.
         must_be_file(&fs::metadata(path).map_err(unreadable)?)?;
+        read_all(&mut self.open(path)?)
+    }
+
+    /// Opens a key file, without waiting for the other end of a pipe.
+    fn open(&self, path: &Path) -> Result<File, SecretFault> {
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(unreadable)?;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         must_be_file(&metadata)?;
         self.must_be_private(path, &metadata)?;
-        read_all(&mut file)
+        Ok(file)
     }
 
     /// Refuses a file that somebody else than root and the own user may read or change.
@@ -317,9 +322,12 @@ impl fmt::Display for SecretError {
             SecretFault::Unreadable { why } => write!(f, "cannot be read: {why}"),
             SecretFault::NoFile { found } => write!(f, "is {found}; expected a file with the key"),
             SecretFault::Owner { owner, user } => {
-                let owners = if *user == 0 { "root".to_owned() } else { format!("root or user {user}, who runs this") };
+                let (name, owners) = match user {
+                    0 => ("root".to_owned(), "root".to_owned()),
+                    user => (user.to_string(), format!("root or user {user}, who runs this")),
+                };
                 write!(f, "belongs to user {owner}, who can read and change it; expected {owners}: ")?;
-                write!(f, "chown {user} {word} && chmod 600 {word}", word = Word(path))
+                write!(f, "chown {name} {word} && chmod 600 {word}", word = Word(path))
             }
             SecretFault::Exposed { mode } => {
                 write!(f, "mode {mode:04o} lets others than its owner read or change it; chmod 600 {}", Word(path))

@@ -256,7 +256,6 @@ fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
             "{problem}"
         );
     }
-    complains(&format!("{WEB}{SEAT}[instance.web.auth]\nhmac = {{}}\n"), &["8:1: error: `hmac` (authentication"]);
 }
 
 #[test]

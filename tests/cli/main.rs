@@ -1,5 +1,6 @@
 //! The built binary from outside: what it prints, where, and with which exit code.
 
+mod keys;
 mod programs;
 mod requirements;
 
@@ -10,19 +11,19 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 6] = ["run", "check", "convert", "status", "demo", "completions"];
+const COMMANDS: [&str; 7] = ["run", "check", "convert", "keygen", "status", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {
     let mut seen = 0;
     for entry in fs::read_dir(in_tree("conf")).unwrap() {
         let path = entry.unwrap().path();
-        // Their programs are of nobody's host.
+        // Their programs and keys are of nobody's host.
         let output = vrrpd(&["check", "--no-programs", path.to_str().unwrap()]);
         assert_eq!(outcome(&output), (0, String::new(), String::new()), "{}", path.display());
         seen += 1;
     }
-    assert!(seen >= 7, "{seen} examples");
+    assert!(seen >= 8, "{seen} examples");
 }
 
 #[test]
@@ -218,7 +219,8 @@ fn manual_pages_name_the_options_of_help() {
     let mut names: Vec<_> =
         fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let expected = ["check", "completions", "convert", "demo", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
+    let expected =
+        ["check", "completions", "convert", "demo", "keygen", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
     assert_eq!(names, expected.into_iter().chain(["vrrpd.8".to_owned()]).collect::<Vec<_>>());
     for name in COMMANDS {
         let page = fs::read_to_string(pages.join(format!("vrrpd-{name}.8"))).unwrap();
@@ -241,11 +243,11 @@ fn the_documentation_names_every_key_and_its_example_is_good() {
     // An unknown key far from every other makes `check` list the keys of its table.
     let text = "zzzzzzzz = 1\n[daemon]\nzzzzzzzz = 1\nnotify_fifo = { zzzzzzzz = 1 }\n[instance.web]\nzzzzzzzz = 1\n\
                 addresses = [{ zzzzzzzz = 1 }]\npeers = [{ zzzzzzzz = 1 }]\nchecks = [{ zzzzzzzz = 1 }]\n\
-                notify = { zzzzzzzz = 1 }\n[[instance.web.node]]\nzzzzzzzz = 1\n[check.a]\nzzzzzzzz = 1\n\
+                notify = { zzzzzzzz = 1 }\n[instance.web.auth]\nzzzzzzzz = 1\nhmac = { zzzzzzzz = 1 }\n[[instance.web.node]]\nzzzzzzzz = 1\n[check.a]\nzzzzzzzz = 1\n\
                 process = { zzzzzzzz = 1 }\n[group.g]\nzzzzzzzz = 1\n";
     let (_, _, stderr) = outcome(&with_input(&["check", "-"], text.as_bytes()));
     let lists: Vec<_> = stderr.lines().filter_map(|line| line.split_once("; it has ")).map(|(_, keys)| keys).collect();
-    assert_eq!(lists.len(), 12, "{stderr}");
+    assert_eq!(lists.len(), 14, "{stderr}");
     for key in lists.into_iter().flat_map(|keys| keys.split(", ")) {
         let name = key.trim_matches('`');
         let is_there = page.contains(key) || page.contains(&format!("[{name}")) || page.contains(&format!(".{name}]]"));

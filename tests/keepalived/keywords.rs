@@ -29,7 +29,10 @@ const INTERVAL: Probe = |router| show(router.advertisement_interval.as_duration(
 const ANNOUNCE: Probe = |router| format!("{:?} {:?}", router.announce.repeats, router.announce.refresh);
 const VERSION: Probe = |router| router.version.number().to_string();
 const AUTH: Probe = |router| match &router.auth {
-    vrrpd::engine::params::Auth::Hmac(_) => "HMAC".to_owned(),
+    vrrpd::engine::params::Auth::Hmac(params) => {
+        let ids: Vec<String> = params.keys.iter().map(|(id, _)| id.to_string()).collect();
+        format!("HMAC {} of {}, {:?}, {:?}", params.active, ids.join(" "), params.mode, params.guard)
+    }
     vrrpd::engine::params::Auth::None => "none".to_owned(),
     vrrpd::engine::params::Auth::Password { password: secret, .. } => {
         format!("PASS {:?}", String::from_utf8_lossy(secret.as_bytes()))
@@ -400,10 +403,6 @@ fn what_keepalived_cannot_run_is_refused() {
                 "vrrp_instance V {{\ninterface e\nvirtual_router_id 1\nstrict_mode\nunicast_peer {{\n10.0.0.9\n}}\n{vip}}}"
             ),
             "f.conf:5:1: error: strict mode and unicast",
-        ),
-        (
-            format!("vrrp_instance V {{\ninterface e\nvirtual_router_id 1\nauth_hmac {{\nkey 1 x\n}}\n{vip}}}"),
-            "f.conf:4:1: error: auth_hmac is not supported",
         ),
         (
             format!("vrrp_instance V {{\ninterface e\nvirtual_router_id 1\n{vip}}}\n").repeat(1)

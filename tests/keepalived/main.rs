@@ -1,5 +1,6 @@
 //! keepalived.conf in, parameters out: each keyword, other people's files, and what nobody would write.
 
+mod auth;
 mod comments;
 mod corpus;
 mod health;

@@ -286,11 +286,12 @@ impl<'r> Expander<'r> {
         }
     }
 
-    /// Returns an environment variable; what is not set is empty, but for the place of systemd's credentials: what is in
-    /// one is named by it, and that name is needed where the variable is not set too.
+    /// Returns an environment variable; one that is not set is empty.
+    ///
+    /// The place of systemd's credentials is not: a key is named by it, and that name is needed on a host without it too.
     fn variable(&self, name: &str) -> String {
-        let unset = if name == VARIABLE { UNSET_CREDENTIALS } else { "" };
-        (self.host.variable)(name).unwrap_or_else(|| unset.to_owned())
+        let value = (self.host.variable)(name).unwrap_or_default();
+        if name == VARIABLE && value.is_empty() { UNSET_CREDENTIALS.to_owned() } else { value }
     }
 
     /// Takes work and bytes from what is left; false when nothing is.
@@ -370,6 +371,7 @@ mod tests {
             "$E=\nx ${E}y ${_HASH}${_BANG} ${_INSTANCE} ${_PWD} ${_ENV VIP}${_ENV NO}",
             &["x y #! lb1 /etc/k 10.0.0.9"],
         );
+        assert_lines("x ${_ENV CREDENTIALS_DIRECTORY}/y", &["x $CREDENTIALS_DIRECTORY/y"]);
         assert_lines("script \"echo $HOME ${HOME}\"", &["script \"echo $HOME ${HOME}\""]);
     }
 

@@ -166,5 +166,6 @@ fn in_toml(text: &str, file: &Path, secrets: &Secrets) -> String {
     }
 }
 
-/// What stands for `${_ENV CREDENTIALS_DIRECTORY}` where systemd has set nothing.
-pub(super) const UNSET_CREDENTIALS: &str = "${CREDENTIALS_DIRECTORY}";
+/// What stands for `${_ENV CREDENTIALS_DIRECTORY}` where systemd has set nothing. Without braces: they would begin a
+/// block.
+pub(super) const UNSET_CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
