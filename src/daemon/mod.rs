@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `start` | checks and opens everything, then starts the threads |
 //! | `event_loop`, `effects` | the protocol thread |
+//! | `secrecy` | hides the memory of the process where it holds secrets |
 //! | `service` | the service thread |
 //! | `checks` | runs the checks |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
@@ -24,6 +25,7 @@ pub mod journal;
 pub mod logging;
 mod notices;
 pub mod record;
+mod secrecy;
 mod service;
 mod start;
 pub mod systemd;

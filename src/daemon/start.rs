@@ -19,6 +19,7 @@ use super::effects::Effects;
 use super::event_loop::{EventLoop, read_clocks};
 use super::logging::{self, Log};
 use super::record::Level;
+use super::secrecy;
 use super::service::{Service, ServiceFailure, Setup};
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
 use crate::control::lock::{LockError, lock};
@@ -69,6 +70,7 @@ pub fn run(options: &Options) -> ExitCode {
 
 /// Checks everything, opens everything, then starts the threads.
 fn start(options: &Options, log: &Log) -> Result<(), StartError> {
+    let hidden = secrecy::hide();
     let path = options.config.clone().unwrap_or_else(config::default_path);
     let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
     for warning in &loaded.warnings {
@@ -80,10 +82,13 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
     }
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;
-    let settings = &loaded.config.daemon;
-    let runtime_dir = options.runtime_dir.clone().unwrap_or_else(|| settings.runtime_dir.clone());
+    let settings = loaded.config.daemon.clone();
+    let runtime_dir = options.runtime_dir.clone().unwrap_or(settings.runtime_dir);
     let lock = lock(&runtime_dir).map_err(StartError::Lock)?;
     let (node_name, params) = place(&loaded.config)?;
+    // With the secrets of instances that are not for this node.
+    drop(loaded);
+    hidden.unless_needed(&params);
     let wanted = wanted_sockets(&params);
     let receiver = Receiver::open(wanted).map_err(StartError::Socket)?;
     let sender = Sender::open(wanted).map_err(StartError::Socket)?;

@@ -3,6 +3,7 @@
 mod keys;
 mod programs;
 mod requirements;
+mod secrets;
 
 use std::fs;
 use std::io::Write;

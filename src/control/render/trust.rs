@@ -14,7 +14,7 @@ pub(super) fn auth(instance: &InstanceStatus) -> Option<String> {
         let more = if auth.keys.len() > MAX_KEYS { " ..." } else { "" };
         format!(", key {active} of {}{more}", known.join(" "))
     });
-    let window = match (auth.window_ms, &auth.anti_replay) {
+    let window = match (auth.window_ms, &auth.replay) {
         (Some(window), _) => format!(", window {}", length(window)),
         (None, Some(guard)) => format!(", {}", clean(guard)),
         (None, None) => String::new(),

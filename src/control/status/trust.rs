@@ -20,7 +20,7 @@ pub struct AuthStatus {
     /// `hmac`: the identifiers of all keys, ascending; else empty.
     pub keys: Vec<u8>,
     /// `hmac`: what a recorded advert is told apart by, `time` or `monotonic`.
-    pub anti_replay: Option<String>,
+    pub replay: Option<String>,
     /// With `time`: how far clocks may differ, in milliseconds.
     pub window_ms: Option<u64>,
 }
@@ -36,7 +36,7 @@ pub(super) fn auth_status(auth: &Auth) -> AuthStatus {
         Auth::None | Auth::Password { .. } | Auth::Ah(_) => None,
         Auth::Hmac(hmac) => Some(hmac),
     };
-    let (anti_replay, window) = match hmac.map(|hmac| hmac.guard) {
+    let (replay, window) = match hmac.map(|hmac| hmac.guard) {
         None => (None, None),
         Some(ReplayGuard::Time { window }) => (Some("time"), Some(window)),
         Some(ReplayGuard::Monotonic) => (Some("monotonic"), None),
@@ -46,7 +46,7 @@ pub(super) fn auth_status(auth: &Auth) -> AuthStatus {
         mode: mode.map(|mode| mode_name(mode).to_owned()),
         active_key: hmac.map(|hmac| hmac.active.get()),
         keys: hmac.map_or_else(Vec::new, |hmac| hmac.keys.iter().map(|(id, _)| id.get()).collect()),
-        anti_replay: anti_replay.map(str::to_owned),
+        replay: replay.map(str::to_owned),
         window_ms: window.map(milliseconds),
     }
 }
@@ -95,7 +95,7 @@ mod tests {
         ] {
             let status = auth_status(&auth);
             assert_eq!((status.kind.as_str(), status.mode.as_deref()), (kind, mode));
-            assert_eq!((status.active_key, status.keys.len(), status.anti_replay), (None, 0, None));
+            assert_eq!((status.active_key, status.keys.len(), status.replay), (None, 0, None));
             assert!(!serde_json::to_string(&auth_status(&auth)).unwrap().contains("s3cr3t"));
         }
     }

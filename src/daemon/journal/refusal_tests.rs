@@ -100,8 +100,14 @@ fn a_refused_trailer_names_its_cause_and_what_mends_it() {
             &time,
             Discard::AuthMalformed,
             Evidence::None,
-            "malformed authentication trailer from 10.0.0.21: of a kind \
-          that this version does not know, damaged, or forged",
+            "malformed authentication trailer from 10.0.0.21: \
+             something in its reserved bytes, damaged, or forged",
+        ),
+        (
+            &time,
+            Discard::AuthMalformed,
+            Evidence::Number { found: 9 },
+            "malformed authentication trailer from 10.0.0.21: kind 9, this version knows kind 1; or forged",
         ),
         (
             &time,
@@ -164,23 +170,20 @@ fn password_and_digest_are_told_apart() {
         &ah,
         Discard::Auth,
         Evidence::None,
-        "invalid AH digest from 10.0.0.21: the password differs between the nodes, the addresses are translated on the \
-         way, or forged",
+        "no valid AH digest from 10.0.0.21: that node authenticates otherwise, the password differs between the nodes, \
+         the addresses are translated on the way, or forged",
     );
     let kind = |found| Evidence::Number { found };
     for (params, found, expected) in [
         (&password, 0, "0, expected 1: no authentication there, a password here; or forged"),
-        (&password, 2, "2, expected 1: AH there, a password here; or forged"),
         (&password, 9, "9, expected 1: an unknown kind there, a password here; or forged"),
         (&with(Auth::None), 1, "1, expected 0: a password there, no authentication here; or forged"),
         (&ah, 1, "1, expected 2: a password there, AH here; or forged"),
     ] {
         warns(params, Discard::AuthType, kind(found), &format!("Invalid auth type from 10.0.0.21: {expected}"));
     }
-    let missing = "No AH header but auth type is AH from 10.0.0.21: no AH there, or forged";
-    warns(&ah, Discard::AuthType, Evidence::None, missing);
-    let unexpected = "Received AH header but auth type not AH from 10.0.0.21: AH there, or forged";
-    warns(&password, Discard::AuthType, Evidence::None, unexpected);
+    let unexpected = "Received AH header but auth type not AH from 10.0.0.21: AH there, a password here; or forged";
+    warns(&password, Discard::AuthType, kind(2), unexpected);
     let replayed = "received a replayed packet from 10.0.0.21: recorded and sent again, or two hosts have that address";
     warns(&ah, Discard::Replay, Evidence::None, replayed);
 }

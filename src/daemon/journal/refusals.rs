@@ -60,13 +60,7 @@ impl Refused<'_> {
                      here asks for it; or forged"
                 ),
             ),
-            Discard::AuthMalformed => (
-                Warn,
-                format!(
-                    "malformed authentication trailer{from}: of a kind that this version does not know, damaged, or \
-                     forged"
-                ),
-            ),
+            Discard::AuthMalformed => (Warn, self.malformed()),
             Discard::UnknownKey => (Warn, self.unknown_key()),
             Discard::Hmac => (Warn, self.hmac()),
             Discard::Stale => (Warn, self.stale()),
@@ -172,15 +166,16 @@ impl Refused<'_> {
             Auth::Password { .. } => (AUTH_PASSWORD, kind_of_auth(AUTH_PASSWORD)),
             Auth::Ah(_) => (AUTH_AH, kind_of_auth(AUTH_AH)),
         });
-        match (self.number(), ours) {
-            (Some(theirs), Some((ours, here))) if ours != theirs => {
-                let there = kind_of_auth(theirs);
+        let Some(theirs) = self.number() else { return format!("Invalid auth type{from}") };
+        let there = kind_of_auth(theirs);
+        match ours {
+            Some((ours, here)) if ours != theirs && theirs == AUTH_AH => {
+                format!("Received AH header but auth type not AH{from}: {there} there, {here} here; or forged")
+            }
+            Some((ours, here)) if ours != theirs => {
                 format!("Invalid auth type{from}: {theirs}, expected {ours}: {there} there, {here} here; or forged")
             }
-            (Some(theirs), _) => format!("Invalid auth type{from}: {theirs}"),
-            (None, Some((AUTH_AH, _))) => format!("No AH header but auth type is AH{from}: no AH there, or forged"),
-            (None, Some(_)) => format!("Received AH header but auth type not AH{from}: AH there, or forged"),
-            (None, None) => format!("Invalid auth type{from}"),
+            Some(_) | None => format!("Invalid auth type{from}: {theirs}"),
         }
     }
 
@@ -188,13 +183,21 @@ impl Refused<'_> {
         let from = &self.from;
         match self.params.map(|params| &params.auth) {
             Some(Auth::Ah(_)) => format!(
-                "invalid AH digest{from}: the password differs between the nodes, the addresses are translated on the \
-                 way, or forged"
+                "no valid AH digest{from}: that node authenticates otherwise, the password differs between the nodes, the \
+                 addresses are translated on the way, or forged"
             ),
             Some(Auth::None | Auth::Password { .. } | Auth::Hmac(_)) | None => {
                 format!("received an invalid passwd{from}! The password differs between the nodes, or forged")
             }
         }
+    }
+
+    fn malformed(&self) -> String {
+        let cause = match self.number() {
+            Some(kind) => format!("kind {kind}, this version knows kind 1; or forged"),
+            None => "something in its reserved bytes, damaged, or forged".to_owned(),
+        };
+        format!("malformed authentication trailer{}: {cause}", self.from)
     }
 
     fn unknown_key(&self) -> String {
