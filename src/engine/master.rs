@@ -24,8 +24,12 @@ impl VirtualRouter {
             if master.offered_at.is_some() {
                 return;
             }
-            master.advert_at = now + interval;
-            self.send_advert(out);
+            // Without a bound each one would draw an advert. The timer moves with an advert alone, so that the peers never
+            // wait for longer than an interval.
+            if master.may_answer_resignation(now, interval) {
+                master.advert_at = now + interval;
+                self.send_advert(out);
+            }
             self.repair(now, out);
             return;
         };

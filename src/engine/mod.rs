@@ -5,7 +5,9 @@
 //! | file | decides or holds |
 //! |---|---|
 //! | [`node`] | which router a packet is for, whose deadline is due |
-//! | `receive`, `mute`, `replay` | whether a packet is for us and allowed |
+//! | `packet`, `receive`, `authenticate`, `replay` | whether a packet is for us and allowed |
+//! | `refusal`, `mute` | why it is not, and how often that is said |
+//! | `clock` | by which time adverts are signed and judged |
 //! | `router`, `initialize`, `backup`, `master`, `state` | when the state changes |
 //! | [`health`] | what checks do to the priority and to the right to take part |
 //! | `offer` | what a Master does whose priority falls |
@@ -17,7 +19,9 @@
 //! | [`route`] | routes and rules that move with the addresses |
 //! | [`params`], [`input`], [`output`], [`snapshot`], [`time`] | the values that go in and out |
 
+mod authenticate;
 mod backup;
+mod clock;
 mod deadlines;
 pub mod election;
 mod handover;
@@ -30,6 +34,7 @@ pub mod node;
 mod offer;
 mod outbox;
 pub mod output;
+mod packet;
 pub mod params;
 mod peers;
 mod receive;

@@ -11,8 +11,8 @@ use super::health::Check;
 use super::input::{Datagram, Input, Interface, RouterKey};
 use super::outbox::Outbox;
 use super::output::{Discard, EventKind, Output, Tally, Transmit};
+use super::packet::Packet;
 use super::params::{NodeParams, RouterParams};
-use super::receive::Packet;
 use super::regroup;
 use super::router::{VirtualRouter, locate};
 use super::snapshot::RouterSnapshot;
@@ -38,6 +38,8 @@ pub struct Node {
     phase: Phase,
     /// Packets that fit no router.
     stray: Tally,
+    /// Some router signs or verifies by time.
+    goes_by_time: bool,
 }
 
 /// An interface that some router uses.
@@ -80,6 +82,7 @@ impl Node {
             out: Outbox::default(),
             phase: Phase::Waiting,
             stray: Tally::default(),
+            goes_by_time: params.routers.iter().any(|router| router.auth.goes_by_time()),
         }
     }
 
@@ -89,6 +92,10 @@ impl Node {
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         if self.phase == Phase::Stopped {
             return;
+        }
+        let trouble = self.out.clock.look(now);
+        if let Some(trouble) = trouble.filter(|_| self.goes_by_time) {
+            self.out.node_event(EventKind::Clock(trouble));
         }
         let now = now.mono;
         match input {
@@ -229,14 +236,9 @@ impl Node {
             }
         };
         self.update(now, slot, |router, out| match router.receive(now, &packet, out) {
-            Ok(heard) => router.hear(now, &heard, out),
-            Err(reason) => {
-                router.counters.discarded.add(reason);
-                if let Some(count) = router.mute.count(now, reason) {
-                    let peer = Some(packet.source);
-                    out.event(router.key, EventKind::Discarded { refusal: reason.into(), peer, count });
-                }
-            }
+            Ok(Some(heard)) => router.hear(now, &heard, out),
+            Ok(None) => {}
+            Err(refusal) => router.refuse(now, packet.source, refusal, out),
         });
     }
 

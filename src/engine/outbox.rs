@@ -1,8 +1,9 @@
-//! Where the routers of a node put what they want: a queue of outputs and the bytes of their adverts.
+//! What the routers of a node share: a queue of outputs, the bytes of their adverts, and the clock that stamps them.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::clock::Clock;
 use super::input::RouterKey;
 use super::output::{Event, EventKind, Output};
 
@@ -12,6 +13,8 @@ pub(super) struct Outbox {
     pub queue: VecDeque<Output>,
     /// Adverts, one after another; emptied when the caller says that it has sent them.
     pub bytes: Vec<u8>,
+    /// What signed adverts are stamped by.
+    pub clock: Clock,
 }
 
 impl Outbox {

@@ -1,12 +1,15 @@
 //! What a router remembers of the other nodes: last heard, priority, checksum form, differences.
 //!
-//! Written only after every receive check has passed. One stop before: `engine::receive`.
+//! Written only after every receive check has passed, but for the counts of what was refused. One stop before:
+//! `engine::receive`.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::mute::Mute;
 use super::output::{ClockOffset, Mismatch, Tally};
-use super::params::RouterParams;
+use super::params::{Auth, HmacParams, ReplayGuard, RouterParams};
+use super::replay::Mark;
 use super::snapshot::PeerSnapshot;
 use super::time::Instant;
 use crate::wire::checksum::ChecksumForm;
@@ -18,6 +21,8 @@ pub(super) struct Peers {
     /// Never more than the configured ones, or [`HEARD_MAX`].
     peers: Vec<Peer>,
     is_fixed: bool,
+    /// For how long a sender heard by multicast is not forgotten.
+    memory: Duration,
 }
 
 /// One other node.
@@ -34,7 +39,12 @@ pub(super) struct Peer {
     differences: Vec<Difference>,
     /// Refused packets that bear its address.
     pub discarded: Tally,
+    /// What was told of those.
+    pub mute: Mute,
+    /// The last trailer that was accepted from it.
+    pub mark: Option<Mark>,
     pub clock: Option<ClockOffset>,
+    skew_told_at: Option<Instant>,
 }
 
 /// One way in which its adverts differ from our configuration.
@@ -56,36 +66,60 @@ impl Peers {
                 Peer { configured, priority: configured, ..Peer::new(peer.address) }
             })
             .collect();
-        Self { is_fixed: !peers.is_empty(), peers }
+        Self { is_fixed: !peers.is_empty(), peers, memory: memory(&params.auth) }
+    }
+
+    /// Returns the entry of a sender, if there is one.
+    pub fn find(&self, address: IpAddr) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.address == address)
+    }
+
+    /// Returns the entry of a sender, if there is one; for counting what was refused.
+    pub fn find_mut(&mut self, address: IpAddr) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.address == address)
+    }
+
+    /// Says whether there is an entry for a sender, or room for one.
+    pub fn admits(&self, now: Instant, address: IpAddr) -> bool {
+        self.find(address).is_some() || self.has_room(now)
     }
 
     /// Returns the entry of a sender whose packet passed every check.
     ///
     /// By multicast an unknown sender takes the place of the one silent for longest when the table is full, unless that
-    /// one was heard within [`TELL_AGAIN`]: senders without end would be told of without end.
+    /// one was heard a short while ago: senders without end would be told of without end, and a sender that is
+    /// forgotten while what it signed is fresh could be replayed.
     pub fn entry(&mut self, now: Instant, address: IpAddr) -> Option<&mut Peer> {
         if let Some(index) = self.peers.iter().position(|peer| peer.address == address) {
             return self.peers.get_mut(index);
         }
-        if self.is_fixed {
+        if !self.has_room(now) {
             return None;
         }
-        if self.peers.len() == HEARD_MAX {
-            let silent = (0..HEARD_MAX).min_by_key(|&index| self.peers[index].last_heard_at)?;
-            if self.peers[silent].last_heard_at.is_some_and(|at| now.since(at) < TELL_AGAIN) {
-                return None;
-            }
+        if self.peers.len() >= HEARD_MAX
+            && let Some(silent) = self.silent_for_longest()
+        {
             self.peers.remove(silent);
         }
         self.peers.push(Peer::new(address));
         self.peers.last_mut()
     }
 
+    fn has_room(&self, now: Instant) -> bool {
+        let silent = || self.silent_for_longest().and_then(|index| self.peers.get(index));
+        let is_forgotten = |peer: &Peer| peer.last_heard_at.is_none_or(|at| now.since(at) >= self.memory);
+        !self.is_fixed && (self.peers.len() < HEARD_MAX || silent().is_some_and(is_forgotten))
+    }
+
+    fn silent_for_longest(&self) -> Option<usize> {
+        (0..self.peers.len()).min_by_key(|&index| self.peers[index].last_heard_at)
+    }
+
     /// Returns the checksum form to send to a destination: its own last one, for a group that of the sender heard last.
     pub fn form_for(&self, destination: IpAddr) -> Option<ChecksumForm> {
-        let own = self.peers.iter().find(|peer| peer.address == destination);
+        let own = self.find(destination);
         let peer = own.or_else(|| {
-            let heard = self.peers.iter().filter(|_| !self.is_fixed);
+            let heard = self.peers.iter().filter(|_| destination.is_multicast());
             heard.max_by_key(|peer| peer.last_heard_at)
         });
         peer.and_then(|peer| peer.form)
@@ -137,8 +171,25 @@ impl Peer {
             form_told_at: None,
             differences: Vec::new(),
             discarded: Tally::default(),
+            mute: Mute::default(),
+            mark: None,
             clock: None,
+            skew_told_at: None,
         }
+    }
+
+    /// Notes how far its clock is from ours; says whether to tell of it, at most once within [`TELL_AGAIN`].
+    pub fn note_clock(&mut self, now: Instant, skew: ClockOffset, guard: ReplayGuard) -> bool {
+        self.clock = Some(skew);
+        let is_far = match guard {
+            ReplayGuard::Time { window } => skew.length > window / 2,
+            ReplayGuard::Monotonic => false,
+        };
+        let is_told = is_far && self.skew_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN);
+        if is_told {
+            self.skew_told_at = Some(now);
+        }
+        is_told
     }
 
     /// Notes the checksum form of its advert; says whether to tell of a change, at most once within [`TELL_AGAIN`].
@@ -172,12 +223,26 @@ impl Peer {
     }
 }
 
+/// For as long as a stamp may be fresh: it may be one window ahead when it comes.
+fn memory(auth: &Auth) -> Duration {
+    match auth {
+        Auth::Hmac(HmacParams { guard: ReplayGuard::Time { window }, .. }) => TELL_AGAIN.max(*window * 2 + ROUNDING),
+        Auth::Hmac(HmacParams { guard: ReplayGuard::Monotonic, .. })
+        | Auth::None
+        | Auth::Password { .. }
+        | Auth::Ah(_) => TELL_AGAIN,
+    }
+}
+
 fn is_same_kind(a: Mismatch, b: Mismatch) -> bool {
     std::mem::discriminant(&a) == std::mem::discriminant(&b)
 }
 
 /// Senders remembered by multicast; a segment with more nodes for one VRID is a mistake.
 const HEARD_MAX: usize = 16;
+
+/// Windows count whole seconds.
+const ROUNDING: Duration = Duration::from_secs(1);
 
 /// What changes is told again after this.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
@@ -188,7 +253,7 @@ mod tests {
 
     #[test]
     fn stranger_by_multicast_replaces_the_one_silent_for_longest() {
-        let mut peers = Peers { peers: Vec::new(), is_fixed: false };
+        let mut peers = Peers { peers: Vec::new(), is_fixed: false, memory: TELL_AGAIN };
         let address = |number: u8| IpAddr::from([192, 0, 2, number]);
         let at = |number: u8| Instant::from_nanos(u64::from(number) * 3_900_000_000);
         for number in 0..=HEARD_MAX as u8 {

@@ -4,19 +4,19 @@
 //! `engine::node`, which found the router. One stop after: `engine::router`, which is told what was heard.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::input::Datagram;
 use super::outbox::Outbox;
-use super::output::{Discard, EventKind, Mismatch};
-use super::params::{Auth, ChecksumPolicy, Transport};
+use super::output::{Discard, EventKind, Evidence, Mismatch, Refusal};
+use super::packet::{self, Packet};
+use super::params::{Auth, AuthMode, ChecksumPolicy, Transport};
+use super::replay::Novelty;
 use super::router::{VirtualRouter, is_link_local};
 use super::time::Instant;
-use crate::wire::advert::{AUTH_AH, AUTH_NONE, AUTH_PASSWORD, Advert, Header, ParseError, Received};
-use crate::wire::ah::{self, AhError, AuthHeader};
+use crate::wire::advert::{Advert, Received, TRAILER_LEN};
 use crate::wire::checksum::{self, ChecksumForm};
 use crate::wire::field::{Family, Priority, Version};
-use crate::wire::ip::{IpError, Ipv4Packet, Protocol};
 
 /// An advert that passed every check, as the state machine needs it.
 #[derive(Clone, Copy, Debug)]
@@ -27,120 +27,99 @@ pub(super) struct Heard {
     pub interval: Duration,
 }
 
-/// A packet whose IP part has been read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Packet<'a> {
-    pub interface: u32,
-    pub source: IpAddr,
-    pub destination: IpAddr,
-    ttl: u8,
-    /// The whole packet and its Authentication Header, when there is one.
-    ah: Option<(Ipv4Packet<'a>, AuthHeader)>,
-    message: &'a [u8],
-}
-
-impl<'a> Packet<'a> {
-    /// Reads the IP part.
-    pub fn read(datagram: Datagram<'a>) -> Result<Self, Discard> {
-        match datagram {
-            Datagram::V4 { interface, packet } => {
-                let ip = Ipv4Packet::parse(packet).map_err(ip_discard)?;
-                let (source, destination) = (IpAddr::V4(ip.source), IpAddr::V4(ip.destination));
-                let (ah, message) = match ip.protocol {
-                    Protocol::Vrrp => (None, ip.payload),
-                    Protocol::Ah => {
-                        let (ah, message) = AuthHeader::parse(ip.payload).map_err(ah_discard)?;
-                        (Some((ip, ah)), message)
-                    }
-                };
-                Ok(Self { interface, source, destination, ttl: ip.ttl, ah, message })
-            }
-            Datagram::V6 { interface, source, destination, hop_limit, payload } => Ok(Self {
-                interface,
-                source: IpAddr::V6(source),
-                destination: IpAddr::V6(destination),
-                ttl: hop_limit,
-                ah: None,
-                message: payload,
-            }),
-        }
-    }
-
-    /// Returns which virtual router it is about; 0 is none.
-    pub fn vrid(&self) -> Result<u8, Discard> {
-        match Header::parse(self.message) {
-            Ok(header) if header.vrid == 0 => Err(Discard::Vrid),
-            Ok(header) => Ok(header.vrid),
-            Err(error) => Err(parse_discard(error)),
-        }
-    }
-}
-
 impl VirtualRouter {
     /// Judges a packet for this router; what it learns of the sender is noted only when the packet is good.
-    pub(super) fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) -> Result<Heard, Discard> {
+    ///
+    /// `None`: the second copy of a good advert, which came by the other way; it says nothing that is not known.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        out: &mut Outbox,
+    ) -> Result<Option<Heard>, Refusal> {
         self.check_addresses(packet)?;
         let received = self.read(packet)?;
         let form = self.check_sum(packet, &received)?;
-        let sequence = self.check_auth(packet, &received)?;
-        self.check_content(packet, &received.advert)?;
-        if let Some(sequence) = sequence {
-            self.replay.accept(sequence);
-        }
+        let proof = self.authenticate(now, packet, &received, &out.clock)?;
         let advert = received.advert;
+        self.check_content(packet, &advert)?;
+        if self.remember(now, packet, &proof, out) == Novelty::Copy {
+            return Ok(None);
+        }
         self.note(now, packet.source, &advert, form, out);
-        Ok(Heard { source: packet.source, priority: advert.priority, interval: advert.interval.as_duration() })
+        Ok(Some(Heard { source: packet.source, priority: advert.priority, interval: advert.interval.as_duration() }))
+    }
+
+    /// Counts a packet that was refused, and tells of it unless that was done a short while ago.
+    pub(super) fn refuse(&mut self, now: Instant, source: IpAddr, refusal: Refusal, out: &mut Outbox) {
+        self.counters.discarded.add(refusal.reason);
+        let mute = match self.peers.find_mut(source) {
+            Some(peer) => {
+                peer.discarded.add(refusal.reason);
+                &mut peer.mute
+            }
+            None => &mut self.mute,
+        };
+        if let Some(count) = mute.count(now, refusal.reason) {
+            out.event(self.key, EventKind::Discarded { refusal, peer: Some(source), count });
+        }
     }
 
     /// Says whether a packet is of the kind this router listens to, for VRIDs that several unicast routers share.
     pub(super) fn is_addressed(&self, packet: &Packet<'_>) -> bool {
+        let destination = packet.destination;
         match &self.params.transport {
-            Transport::Unicast { peers, .. } => {
-                !packet.destination.is_multicast() && peers.iter().any(|peer| peer.address == packet.source)
+            Transport::Unicast { peers, also } => {
+                (!destination.is_multicast() || *also == Some(destination))
+                    && peers.iter().any(|peer| peer.address == packet.source)
             }
-            Transport::Multicast { group } => packet.destination == *group,
+            Transport::Multicast { group } => destination == *group,
         }
     }
 
     /// Checks that look at the IP header and our configuration alone.
-    fn check_addresses(&self, packet: &Packet<'_>) -> Result<(), Discard> {
+    fn check_addresses(&self, packet: &Packet<'_>) -> Result<(), Refusal> {
         if self.local.is_some_and(|local| local.source == packet.source) {
-            return Err(Discard::OwnAddress);
+            return Err(Discard::OwnAddress.into());
         }
-        let min_ttl = match &self.params.transport {
-            Transport::Unicast { peers, .. } => {
-                if packet.destination.is_multicast() {
-                    return Err(Discard::Destination);
+        let permitted = match &self.params.transport {
+            Transport::Unicast { peers, also } => {
+                let is_group = *also == Some(packet.destination);
+                if packet.destination.is_multicast() && !is_group {
+                    return Err(Discard::Destination.into());
                 }
                 let peer = peers.iter().find(|peer| peer.address == packet.source).ok_or(Discard::NotAPeer)?;
-                peer.min_ttl.unwrap_or(0)
+                if is_group { LINK } else { peer.min_ttl.unwrap_or(0)..=peer.max_ttl.unwrap_or(u8::MAX) }
             }
             Transport::Multicast { group } => {
                 if packet.destination != *group {
-                    return Err(Discard::Destination);
+                    return Err(Discard::Destination.into());
                 }
                 if packet.source.is_ipv6() && !is_link_local(&packet.source) {
-                    return Err(Discard::SourceNotLinkLocal);
+                    return Err(Discard::SourceNotLinkLocal.into());
                 }
-                u8::MAX
+                LINK
             }
         };
-        if packet.ttl < if self.params.strict { u8::MAX } else { min_ttl } {
-            return Err(Discard::Ttl);
+        let permitted = if self.params.strict { LINK } else { permitted };
+        if !permitted.contains(&packet.ttl) {
+            return Err(Refusal { reason: Discard::Ttl, evidence: Evidence::Number { found: packet.ttl } });
         }
-        match (&self.params.auth, &packet.ah) {
-            (Auth::Ah(_), None) => Err(Discard::Auth),
-            (Auth::None | Auth::Password { .. } | Auth::Hmac(_), Some(_)) => Err(Discard::AuthType),
-            (Auth::Ah(_), Some(_)) | (Auth::None | Auth::Password { .. } | Auth::Hmac(_), None) => Ok(()),
-        }
+        Ok(())
     }
 
-    fn read<'a>(&self, packet: &Packet<'a>) -> Result<Received<'a>, Discard> {
-        Received::parse(self.params.version, self.params.family, packet.message, false).map_err(parse_discard)
+    fn read<'a>(&self, packet: &Packet<'a>) -> Result<Received<'a>, Refusal> {
+        let mode = match &self.params.auth {
+            Auth::Hmac(hmac) => Some(hmac.mode),
+            Auth::None | Auth::Password { .. } | Auth::Ah(_) => None,
+        };
+        let trailer_len = if mode.is_some_and(AuthMode::requires) { TRAILER_LEN } else { 0 };
+        Received::parse(self.params.version, self.params.family, packet.message, mode.is_some())
+            .map_err(|error| packet::refusal(error, trailer_len))
     }
 
     /// Verifies the checksum; returns its form.
-    fn check_sum(&self, packet: &Packet<'_>, received: &Received<'_>) -> Result<ChecksumForm, Discard> {
+    fn check_sum(&self, packet: &Packet<'_>, received: &Received<'_>) -> Result<ChecksumForm, Refusal> {
         let permitted: &[ChecksumForm] = match self.params.checksum {
             ChecksumPolicy::Auto => &ChecksumForm::ALL,
             ChecksumPolicy::Pseudo => &[ChecksumForm::Pseudo],
@@ -148,57 +127,29 @@ impl VirtualRouter {
             ChecksumPolicy::OldUnicast => &[ChecksumForm::OldUnicast],
         };
         checksum::recognise(self.params.version, packet.source, packet.destination, received.summed, permitted)
-            .ok_or(Discard::Checksum)
-    }
-
-    /// Verifies type and data of version 2 authentication; returns the sequence number to remember, if there is one.
-    fn check_auth(&self, packet: &Packet<'_>, received: &Received<'_>) -> Result<Option<u32>, Discard> {
-        if self.params.version == Version::V3 {
-            return Ok(None);
-        }
-        let field = received.advert.auth;
-        match &self.params.auth {
-            Auth::None if field.kind == AUTH_NONE => Ok(None),
-            Auth::Password { password, .. } if field.kind == AUTH_PASSWORD => {
-                if password.matches(field.data) {
-                    Ok(None)
-                } else {
-                    Err(Discard::Auth)
-                }
-            }
-            Auth::Ah(key) => {
-                let Some((ip, ah)) = &packet.ah else { return Err(Discard::Auth) };
-                if field.kind != AUTH_AH {
-                    return Err(Discard::AuthType);
-                }
-                if !ah::is_authentic(key, ip) {
-                    return Err(Discard::Auth);
-                }
-                if self.replay.is_fresh(ah.sequence) { Ok(Some(ah.sequence)) } else { Err(Discard::Replay) }
-            }
-            Auth::None | Auth::Password { .. } | Auth::Hmac(_) => Err(Discard::AuthType),
-        }
+            .ok_or(Discard::Checksum.into())
     }
 
     /// Checks that compare a good advert with our configuration.
-    fn check_content(&self, packet: &Packet<'_>, advert: &Advert<'_>) -> Result<(), Discard> {
+    fn check_content(&self, packet: &Packet<'_>, advert: &Advert<'_>) -> Result<(), Refusal> {
         let params = &self.params;
         if params.version == Version::V2 && advert.interval != params.advertisement_interval {
-            return Err(Discard::Interval);
+            let found = advert.interval.as_duration();
+            return Err(Refusal { reason: Discard::Interval, evidence: Evidence::Interval { found } });
         }
         if !params.strict {
             return Ok(());
         }
         if params.version == Version::V2 && params.is_owner() {
-            return Err(Discard::Owner);
+            return Err(Discard::Owner.into());
         }
         let is_from_owner = advert.priority.is_some_and(Priority::is_owner);
         let differs = advert.addresses.as_bytes() != self.adverts.list().as_bytes();
         if params.version == Version::V2 && differs && !is_from_owner {
-            return Err(Discard::AddressList);
+            return Err(Discard::AddressList.into());
         }
         if packet.source.is_ipv6() && !advert.addresses.iter().next().is_some_and(|first| is_link_local(&first)) {
-            return Err(Discard::AddressList);
+            return Err(Discard::AddressList.into());
         }
         Ok(())
     }
@@ -247,32 +198,5 @@ impl VirtualRouter {
     }
 }
 
-fn ip_discard(error: IpError) -> Discard {
-    match error {
-        IpError::Incomplete { .. } => Discard::Incomplete,
-        IpError::Version(_) | IpError::HeaderLength { .. } | IpError::HeaderBeyondTotal { .. } => Discard::BadIpHeader,
-        IpError::Length { .. } => Discard::Length,
-        IpError::Fragment => Discard::Fragment,
-        IpError::Protocol(_) => Discard::Protocol,
-    }
-}
-
-fn ah_discard(error: AhError) -> Discard {
-    match error {
-        AhError::Incomplete { .. } => Discard::Incomplete,
-        AhError::NextHeader(_) => Discard::NotVrrp,
-        AhError::Length(_) => Discard::Auth,
-    }
-}
-
-fn parse_discard(error: ParseError) -> Discard {
-    match error {
-        ParseError::Incomplete { .. } => Discard::Incomplete,
-        ParseError::Length { .. } => Discard::Length,
-        ParseError::Version { .. } => Discard::Version,
-        ParseError::Type(_) => Discard::Type,
-        ParseError::VridZero => Discard::Vrid,
-        ParseError::CountZero => Discard::CountZero,
-        ParseError::IntervalZero => Discard::Interval,
-    }
-}
+/// Of a packet that no router has passed on.
+const LINK: RangeInclusive<u8> = u8::MAX..=u8::MAX;

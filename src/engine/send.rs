@@ -1,16 +1,21 @@
-//! Makes adverts and puts them into the outbox: prepared once per destination, copied as often as they are sent.
+//! Makes adverts and puts them into the outbox.
 //!
+//! What is the same each time is prepared once per destination and copied as often as it is sent; what is signed or
+//! numbered is made anew for each advert, once for all destinations.
 //! One stop before: `engine::router` and its states. One stop after: `net::socket`.
 
 use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::outbox::Outbox;
 use super::output::{AhHeader, Output, Transmit};
-use super::params::{Auth, ChecksumPolicy, RouterParams, Transport};
+use super::params::{Auth, ChecksumPolicy, HmacParams, PeerParams, RouterParams, Transport};
 use super::router::{Local, VirtualRouter};
 use crate::wire::addresses::{AddressList, Addresses};
 use crate::wire::advert::{AUTH_AH, AUTH_PASSWORD, Advert, AuthField};
 use crate::wire::ah::AuthHeader;
+use crate::wire::auth::{Origin, Password, Trailer};
 use crate::wire::checksum::{self, ChecksumForm};
 use crate::wire::field::{Family, Priority};
 use crate::wire::ip::{Ipv4Header, Protocol};
@@ -67,18 +72,14 @@ impl VirtualRouter {
         let Some(local) = self.local else { return };
         self.counters.advertisements_sent += 1;
         self.counters.priority_zero_sent += u64::from(priority.is_none());
-        let params = std::sync::Arc::clone(&self.params);
+        let params = Arc::clone(&self.params);
+        let to = destinations(&params.transport, only);
         match &params.auth {
-            Auth::None | Auth::Password { .. } | Auth::Hmac(_) => {}
-            Auth::Ah(_) => return self.send_authenticated(local, priority, only, out),
-        }
-        match &params.transport {
-            Transport::Unicast { peers, .. } => {
-                for peer in peers.iter().filter(|peer| only.is_none_or(|only| only == peer.address)) {
-                    self.send_one(local, priority, peer.address, out);
-                }
+            Auth::Hmac(hmac) if hmac.mode.signs() => self.send_signed(local, priority, hmac, to, out),
+            Auth::Ah(key) => self.send_authenticated(local, priority, key, to, out),
+            Auth::None | Auth::Password { .. } | Auth::Hmac(_) => {
+                to.for_each(|destination| self.send_one(local, priority, destination, out));
             }
-            Transport::Multicast { group } => self.send_one(local, priority, *group, out),
         }
     }
 
@@ -105,26 +106,58 @@ impl VirtualRouter {
                 range
             }
         };
-        let (router, interface, source) = (self.key, local.interface, local.source);
-        out.push(Output::Send(Transmit { router, interface, source, destination, ah: None, range }));
+        self.transmit(local, destination, None, range, out);
+    }
+
+    /// Sends with an HMAC trailer: one stamp and one digest for all destinations, whose checksums may differ.
+    fn send_signed(
+        &mut self,
+        local: Local,
+        priority: Option<Priority>,
+        hmac: &HmacParams,
+        to: impl Iterator<Item = IpAddr>,
+        out: &mut Outbox,
+    ) {
+        let params = Arc::clone(&self.params);
+        let Some(key) = hmac.key(hmac.active) else { return };
+        let sequence = self.replay.stamp(out.clock.time(), hmac.guard);
+        out.clock.mark_known();
+        let mut bytes = Vec::new();
+        self.emit(priority, &mut bytes);
+        let message_len = bytes.len();
+        let origin = Origin { version: params.version, vrid: params.vrid, source: local.source };
+        let trailer = Trailer::sign(key, hmac.active.get(), sequence, &origin, &bytes);
+        bytes.extend_from_slice(&trailer.emit());
+        let summed_len = match params.family {
+            Family::V4 => message_len,
+            Family::V6 => bytes.len(),
+        };
+        for destination in to {
+            let form = self.form_for(destination);
+            let summed = bytes.get_mut(..summed_len).unwrap_or_default();
+            checksum::fill(params.version, form, local.source, destination, summed);
+            let range = out.append(|place| place.extend_from_slice(&bytes));
+            self.transmit(local, destination, None, range, out);
+        }
     }
 
     /// Sends with an Authentication Header: one sequence number for all destinations.
-    fn send_authenticated(&mut self, local: Local, priority: Option<Priority>, only: Option<IpAddr>, out: &mut Outbox) {
-        let params = std::sync::Arc::clone(&self.params);
-        let (Auth::Ah(key), IpAddr::V4(source)) = (&params.auth, local.source) else { return };
+    fn send_authenticated(
+        &mut self,
+        local: Local,
+        priority: Option<Priority>,
+        key: &Password,
+        to: impl Iterator<Item = IpAddr>,
+        out: &mut Outbox,
+    ) {
+        let IpAddr::V4(source) = local.source else { return };
         let (sequence, ip_id) = self.replay.next();
         let mut message = Vec::new();
         self.emit(priority, &mut message);
-        let group = match &params.transport {
-            Transport::Unicast { .. } => None,
-            Transport::Multicast { group } => Some(*group),
-        };
-        let peers = params.peers().iter().map(|peer| peer.address);
-        for destination in group.into_iter().chain(peers.filter(|peer| only.is_none_or(|only| only == *peer))) {
+        for destination in to {
             let IpAddr::V4(to) = destination else { continue };
             let form = ChecksumForm::Rfc9568;
-            checksum::fill(params.version, form, local.source, destination, &mut message);
+            checksum::fill(self.params.version, form, local.source, destination, &mut message);
             let ip = Ipv4Header { source, destination: to, id: ip_id, protocol: Protocol::Ah };
             let ip_header = ip.emit(AuthHeader::LEN + message.len());
             let header = AuthHeader::sign(key, &ip_header, source, to, sequence, &message);
@@ -132,18 +165,23 @@ impl VirtualRouter {
                 bytes.extend_from_slice(&header.emit());
                 bytes.extend_from_slice(&message);
             });
-            let ah = Some(AhHeader { ip_id });
-            let (router, interface, source) = (self.key, local.interface, local.source);
-            out.push(Output::Send(Transmit { router, interface, source, destination, ah, range }));
+            self.transmit(local, destination, Some(AhHeader { ip_id }), range, out);
         }
+    }
+
+    fn transmit(&self, local: Local, destination: IpAddr, ah: Option<AhHeader>, range: Range<u32>, out: &mut Outbox) {
+        let Local { interface, source } = local;
+        out.push(Output::Send(Transmit { router: self.key, interface, source, destination, ah, range }));
     }
 
     /// Writes an advert with a checksum field of 0. RFC 9568 section 7.2.
     fn emit(&self, priority: Option<Priority>, bytes: &mut Vec<u8>) {
         let params = &self.params;
         let auth = match &params.auth {
-            Auth::None | Auth::Hmac(_) => AuthField::NONE,
-            Auth::Password { password, .. } => AuthField { kind: AUTH_PASSWORD, data: password.as_bytes() },
+            Auth::Password { password, mode } if mode.signs() => {
+                AuthField { kind: AUTH_PASSWORD, data: password.as_bytes() }
+            }
+            Auth::None | Auth::Password { .. } | Auth::Hmac(_) => AuthField::NONE,
             Auth::Ah(_) => AuthField { kind: AUTH_AH, ..AuthField::NONE },
         };
         let interval = params.advertisement_interval;
@@ -152,11 +190,26 @@ impl VirtualRouter {
     }
 
     fn form_for(&self, destination: IpAddr) -> ChecksumForm {
-        match self.params.checksum {
+        let form = match self.params.checksum {
             ChecksumPolicy::Auto => self.peers.form_for(destination).unwrap_or(ChecksumForm::Pseudo),
             ChecksumPolicy::Pseudo => ChecksumForm::Pseudo,
             ChecksumPolicy::Rfc9568 => ChecksumForm::Rfc9568,
             ChecksumPolicy::OldUnicast => ChecksumForm::OldUnicast,
+        };
+        match form {
+            // There is no such form to a group: who uses it sums the group that it sends to.
+            ChecksumForm::OldUnicast if destination.is_multicast() => ChecksumForm::Pseudo,
+            ChecksumForm::OldUnicast | ChecksumForm::Pseudo | ChecksumForm::Rfc9568 => form,
         }
     }
+}
+
+/// Returns where an advert goes: to each peer, or to `only` one of them, and to the group if there is one.
+fn destinations(transport: &Transport, only: Option<IpAddr>) -> impl Iterator<Item = IpAddr> + '_ {
+    let (peers, group): (&[PeerParams], _) = match transport {
+        Transport::Unicast { peers, also } => (peers, *also),
+        Transport::Multicast { group } => (&[], Some(*group)),
+    };
+    let peers = peers.iter().map(|peer| peer.address);
+    peers.filter(move |peer| only.is_none_or(|only| only == *peer)).chain(group)
 }

@@ -65,6 +65,8 @@ pub(super) struct Master {
     pub announce: Announcing,
     /// When a losing advert was last answered.
     pub answered_at: Option<Instant>,
+    /// When the last two resignations were answered, the older one first.
+    resignations_answered_at: [Option<Instant>; RESIGNATIONS_PER_INTERVAL],
     /// When a rival was last reported.
     pub rival_told_at: Option<Instant>,
     /// A living Master that made way and has not said farewell yet.
@@ -121,10 +123,22 @@ impl Master {
             held: Vec::new(),
             announce: Announcing::begin(now, schedule),
             answered_at: None,
+            resignations_answered_at: [None; RESIGNATIONS_PER_INTERVAL],
             rival_told_at: None,
             predecessor,
             offered_at: None,
         }
+    }
+
+    /// Says whether to answer a resignation, and takes note that it is: as many in one interval as one node sends.
+    pub fn may_answer_resignation(&mut self, now: Instant, interval: Duration) -> bool {
+        let [oldest, ..] = &mut self.resignations_answered_at;
+        if oldest.is_some_and(|at| now.since(at) < interval) {
+            return false;
+        }
+        *oldest = Some(now);
+        self.resignations_answered_at.rotate_left(1);
+        true
     }
 
     /// Takes note of addresses that the kernel confirms.
@@ -191,6 +205,9 @@ impl Announcing {
         true
     }
 }
+
+/// A resignation is sent twice.
+const RESIGNATIONS_PER_INTERVAL: usize = 2;
 
 /// A repetition that was missed (a pause) is not made up in a burst.
 const SOONEST: Duration = Duration::from_millis(100);

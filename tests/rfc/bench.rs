@@ -24,6 +24,8 @@ pub use crate::packet::*;
 pub struct Bench {
     node: Node,
     now: Instant,
+    /// The wall clock at boot.
+    boot: Duration,
 }
 
 /// Something the node wants or tells, with the bytes of adverts.
@@ -76,7 +78,7 @@ impl Bench {
     }
 
     pub fn of(params: NodeParams) -> Self {
-        Self { node: Node::new(&params), now: Instant::from_nanos(100_000_000_000) }
+        Self { node: Node::new(&params), now: Instant::from_nanos(100_000_000_000), boot: BOOT }
     }
 
     /// A node that has begun to take part.
@@ -110,6 +112,17 @@ impl Bench {
     /// Lets time pass in which the node does not run.
     pub fn wait(&mut self, length: Duration) {
         self.now = self.now + length;
+    }
+
+    /// What the wall clock shows, as time since 1970-01-01 UTC.
+    pub fn utc(&self) -> Duration {
+        self.boot + Duration::from_nanos(self.now.as_nanos())
+    }
+
+    #[allow(dead_code)]
+    /// Sets the wall clock.
+    pub fn set_clock(&mut self, utc: Duration) {
+        self.boot = utc - Duration::from_nanos(self.now.as_nanos());
     }
 
     /// Serves what is due.
@@ -228,6 +241,7 @@ impl Bench {
     pub fn fingerprint(&mut self) -> String {
         let mut snapshot = self.snapshot();
         snapshot.counters.discarded = Default::default();
+        snapshot.peers.iter_mut().for_each(|peer| peer.discarded = Default::default());
         format!("{snapshot:?} {:?}", self.node.poll_timeout())
     }
 
@@ -249,7 +263,7 @@ impl Bench {
     }
 
     fn handle(&mut self, input: Input<'_>) -> Vec<Seen> {
-        self.node.handle(Now { mono: self.now, utc: Duration::ZERO }, input);
+        self.node.handle(Now { mono: self.now, utc: self.utc() }, input);
         let mut seen = Vec::new();
         while let Some(output) = self.node.poll_output() {
             seen.push(match output {
@@ -408,6 +422,9 @@ pub fn without_discards(seen: Vec<Seen>) -> Vec<Seen> {
 pub fn untimed(seen: Vec<(Duration, Seen)>) -> Vec<Seen> {
     seen.into_iter().map(|(_, seen)| seen).collect()
 }
+
+/// The wall clock of a bench at its boot, 100 s before a test begins: 2027-01-15 08:00 UTC.
+const BOOT: Duration = Duration::from_secs(1_800_000_000);
 
 /// Kernel index of the interface.
 pub const INDEX: u32 = 7;

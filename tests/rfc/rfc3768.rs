@@ -1,7 +1,7 @@
 //! Version 2: what RFC 3768 asks for, where it differs from RFC 9568 and where it says the same.
 
 use vrrpd::engine::election::{master_down_interval, skew_time};
-use vrrpd::engine::output::{Discard, EventKind, Mismatch, Reason, StateName};
+use vrrpd::engine::output::{Discard, EventKind, Evidence, Mismatch, Reason, Refusal, StateName};
 use vrrpd::engine::params::{Auth, AuthMode, Preempt, RouterParams};
 use vrrpd::wire::auth::Password;
 use vrrpd::wire::field::{AdverInterval, Version};
@@ -269,7 +269,8 @@ fn rfc3768_7_1_other_interval_is_refused_and_told() {
     let mut bench = Bench::backup(v2());
     let seen = bench.hear(&Packet { byte_5: 2, ..Packet::like(&v2(), 150) });
     let peer = Some(ip("192.0.2.12"));
-    assert_eq!(events(&seen), [&EventKind::Discarded { refusal: Discard::Interval.into(), peer, count: 1 }]);
+    let refusal = Refusal { reason: Discard::Interval, evidence: Evidence::Interval { found: ms(2000) } };
+    assert_eq!(events(&seen), [&EventKind::Discarded { refusal, peer, count: 1 }]);
 }
 
 #[test]

@@ -26,6 +26,19 @@ pub enum Auth {
     Hmac(HmacParams),
 }
 
+impl Auth {
+    /// Says whether adverts are told apart by the time at which they were signed.
+    pub const fn goes_by_time(&self) -> bool {
+        match self {
+            Self::Hmac(HmacParams { guard: ReplayGuard::Time { .. }, .. }) => true,
+            Self::Hmac(HmacParams { guard: ReplayGuard::Monotonic, .. })
+            | Self::None
+            | Self::Password { .. }
+            | Self::Ah(_) => false,
+        }
+    }
+}
+
 /// The keys of the HMAC trailer and how strictly it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HmacParams {
