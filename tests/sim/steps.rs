@@ -1,9 +1,10 @@
 //! Wall clocks that are set, ahead and back, for good and for a while: never two Masters for long.
 //!
 //! `VRRPD_SIM_CLOCK_SEEDS=n` sets how many seeds run. A node whose clock is wrong by more than the window when it *starts*
-//! knows no other time: while it is wrong, it and the others are strangers. So hosts start again only while all clocks
-//! agree, or (monotonic) while theirs is not behind what it was.
+//! knows no other time: while it is wrong, it and the others are strangers. So hosts start only while all clocks agree and
+//! none is about to be set, or (monotonic) while theirs is not behind what it was.
 
+use vrrpd::engine::output::{EventKind, Output};
 use vrrpd::engine::params::Preempt;
 use vrrpd::wire::field::{Family, Version};
 
@@ -25,7 +26,9 @@ fn clock_steps_never_leave_two_masters_for_longer_than_the_window_and_a_master_d
     let only = number("VRRPD_SIM_CLOCK_SEED");
     let tally = in_parallel("VRRPD_SIM_CLOCK_SEED", only, seeds, |seed| {
         let mut trial = Trial::new(seed);
+        trial.world.seen = only.map(|_| Vec::new());
         let verdict = trial.run();
+        trial.tell();
         (verdict, trial.world.tally)
     });
     for what in ["steps", "steps taken back", "clock", "replayed", "one bit turned over", "crashes", "rivalries"] {
@@ -41,6 +44,8 @@ struct Trial {
     rng: Rng,
     window: u64,
     interval: u64,
+    /// Clocks are to be set back until then.
+    pending_until: u64,
 }
 
 impl Trial {
@@ -59,7 +64,7 @@ impl Trial {
         }
         let pace = (interval / 20, interval);
         world.unleash(Attacker::new(rng.next(), pace));
-        Self { world, rng, window, interval }
+        Self { world, rng, window, interval, pending_until: 0 }
     }
 
     fn run(&mut self) -> Result<(), String> {
@@ -75,8 +80,10 @@ impl Trial {
         self.heal();
         self.go(3 * self.patience() + 10 * self.interval)?;
         self.world.count("rivalries", u64::from(self.world.measures[0].longest_rivalry > 0));
+        let is_served = self.world.hosts.iter().any(|host| host.power == Power::Running);
         match self.world.masters(0)[..] {
-            [_] => Ok(()),
+            [_] if is_served => Ok(()),
+            [] if !is_served => Ok(()),
             ref masters => Err(format!("{masters:?} are Master in the end")),
         }
     }
@@ -92,9 +99,12 @@ impl Trial {
         for host in (0..hosts).filter(|host| is_for_all || *host == chosen) {
             self.world.count("steps", 1);
             self.world.act(Action::Clock(host, step));
+            self.note(&format!("clock of {host} set by {} ms", step / MS as i64));
             if is_taken_back {
                 self.world.count("steps taken back", 1);
+                self.note(&format!("clock of {host} to be set back at {} ms", back_at / MS));
                 self.world.plan(back_at, Action::Clock(host, -step));
+                self.pending_until = self.pending_until.max(back_at);
             }
             let lag = if self.rng.chance(300) { self.rng.between(0, self.patience()) } else { 0 };
             self.go(lag)?;
@@ -111,13 +121,16 @@ impl Trial {
     fn restart(&mut self, crashes: bool) -> Result<(), String> {
         let host = self.rng.below(self.world.hosts.len());
         self.world.act(if crashes { Action::Crash(host) } else { Action::Stop(host) });
+        self.note(&format!("{host} stops, crashes: {crashes}"));
         self.world.count("crashes", u64::from(crashes));
         let pause = self.rng.between(MS, 3 * self.interval);
         self.go(pause)?;
         for _ in 0..10 {
             if self.may_start(host) {
                 self.world.act(Action::Start(host));
-                return Ok(());
+                self.note(&format!("{host} starts"));
+                // Until it has spoken or believed, a clock that is set is the clock it started with.
+                return self.go(self.patience());
             }
             self.go(self.patience())?;
         }
@@ -136,6 +149,13 @@ impl Trial {
         Ok(())
     }
 
+    /// Prints what is done, for one seed alone.
+    fn note(&self, what: &str) {
+        if self.world.seen.is_some() {
+            println!("{:>9} ms {what}", self.world.now / MS);
+        }
+    }
+
     fn heal(&mut self) {
         for host in 0..self.world.hosts.len() {
             if self.world.hosts[host].power == Power::Off && self.may_start(host) {
@@ -150,15 +170,35 @@ impl Trial {
         if self.window == 0 {
             return !own.is_back();
         }
+        if self.world.now <= self.pending_until {
+            return false;
+        }
         let is_near = |other: &usize| {
             let difference = own.offset().abs_diff(self.world.hosts[*other].clock.offset());
-            difference < self.window / 2
+            difference < self.window / 2 || self.world.hosts[*other].power == Power::Off
         };
         self.others(host).iter().all(is_near)
     }
 
     fn others(&self, host: usize) -> Vec<usize> {
         (0..self.world.hosts.len()).filter(|&other| other != host).collect()
+    }
+
+    /// Prints what was seen, where it was written down.
+    fn tell(&self) {
+        for seen in self.world.seen.iter().flatten() {
+            let is_wanted = match &seen.output {
+                Output::Event(event) => matches!(event.kind, EventKind::Transition(_) | EventKind::Clock(_)),
+                Output::Send(_)
+                | Output::AcquireVips { .. }
+                | Output::ReleaseVips { .. }
+                | Output::Announce { .. }
+                | Output::Finished => false,
+            };
+            if is_wanted {
+                println!("{:>9} ms host {} {:?}", seen.at / MS, seen.host, seen.output);
+            }
+        }
     }
 
     /// Goes on and checks that no rivalry lasts.

@@ -66,8 +66,9 @@ pub struct Host {
     /// Number of the process; what was meant for an earlier one is void.
     pub epoch: u64,
     pub clock: Clock,
-    /// The highest stamp that each router of this process accepted from each sender; kept where an attacker is about.
-    pub marks: Option<BTreeMap<(usize, IpAddr), u64>>,
+    /// The last stamp that each router of this process accepted from each sender, and when; kept where an attacker is
+    /// about.
+    pub marks: Option<BTreeMap<(usize, IpAddr), (u64, u64)>>,
     /// Start it again when it has stopped.
     pub restarts: bool,
     /// By link.
@@ -238,7 +239,7 @@ impl Host {
         if let (Some(stamp), Some(before), Some(marks)) = (stamp, before, &mut self.marks)
             && count(node) > before
         {
-            marks.insert((router, packet.source), stamp);
+            marks.insert((router, packet.source), (stamp, now.mono.as_nanos()));
         }
     }
 
@@ -292,7 +293,7 @@ impl Host {
     pub fn must_refuse(&self, sent: &Record, packet: &Packet, window: Option<u64>, at: u64) -> bool {
         let Some(stamp) = sequence(packet) else { return false };
         let mark = self.marks.as_ref().and_then(|marks| marks.get(&(packet.router(), packet.source)));
-        let is_known = mark.is_some_and(|mark| stamp.wrapping_sub(*mark).cast_signed() <= 0);
+        let is_known = mark.is_some_and(|(mark, _)| stamp.wrapping_sub(*mark).cast_signed() <= 0);
         let Some(window) = window else { return is_known };
         let wall = self.clock.wall(at).as_nanos() as u64;
         let signed_at = (stamp >> 32) * S + (stamp >> 16 & 0xffff) * S / 65_536;
@@ -300,7 +301,7 @@ impl Host {
         // A clock that was set back shows times again that it has shown before, and what was signed then is good again
         // unless it is known; the node goes by that clock at most once its sender has been silent for the window.
         if self.clock.is_back() && !is_stale {
-            return is_known && at - sent.at < window;
+            return is_known && mark.is_some_and(|(_, heard_at)| *heard_at > sent.at && at - heard_at < window);
         }
         is_known || (is_stale && !self.clock.has_been_set())
     }
