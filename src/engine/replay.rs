@@ -141,6 +141,120 @@ pub(super) fn is_within(a: Sequence, b: Sequence, window: Duration) -> bool {
 pub(super) fn offset(theirs: Sequence, ours: Sequence) -> ClockOffset {
     let difference = theirs.bits().wrapping_sub(ours.bits()).cast_signed();
     // 32 bits of seconds, 32 of their fraction.
-    let ms = u128::from(difference.unsigned_abs()) * 1000 >> 32;
+    let ms = (u128::from(difference.unsigned_abs()) * 1000) >> 32;
     ClockOffset { length: Duration::from_millis(ms as u64), is_ahead: difference > 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: ReplayGuard = ReplayGuard::Time { window: Duration::from_secs(5) };
+    const GUARDS: [ReplayGuard; 2] = [TIME, ReplayGuard::Monotonic];
+
+    fn at(seconds: u32) -> Sequence {
+        Sequence::from_bits(u64::from(seconds) << 32)
+    }
+
+    fn sent(last: Sequence) -> Replay {
+        Replay { last: Some(last), ..Replay::default() }
+    }
+
+    fn judge(mark: u32, sequence: u32, now: u32, guard: ReplayGuard) -> Novelty {
+        let mark = Mark::after(None, at(mark), Way::Unicast);
+        Mark::judge(Some(mark), at(sequence), at(now), guard, Way::Unicast)
+    }
+
+    #[test]
+    fn first_stamp_is_the_clock_whatever_the_year() {
+        for (now, guard) in [at(1), at(0x7fff_ffff), at(0x8000_0000), at(u32::MAX)].into_iter().zip(GUARDS.repeat(2)) {
+            assert_eq!(Replay::default().stamp(now, guard), now);
+        }
+    }
+
+    #[test]
+    fn stamps_of_one_moment_differ_and_carry() {
+        for guard in GUARDS {
+            let last = Sequence::from_bits(0x0000_0064_8000_fffe);
+            let mut replay = sent(last);
+            let now = Sequence::from_bits(0x0000_0064_8000_0000);
+            let stamps = [0; 3].map(|_| replay.stamp(now, guard).bits());
+            assert_eq!(stamps, [0x64_8000_ffff, 0x64_8001_0000, 0x64_8001_0001]);
+        }
+        assert_eq!(sent(Sequence::from_bits(0x64_ffff_ffff)).stamp(at(100), TIME), at(101), "into the seconds");
+    }
+
+    #[test]
+    fn sender_whose_clock_goes_back_goes_on_within_the_window_and_starts_over_beyond() {
+        for (behind, by_time) in [(1, at(1000).next()), (5, at(1000).next()), (6, at(994)), (3600, at(1000 - 900))] {
+            let now = at(1000 - if behind == 3600 { 900 } else { behind });
+            assert_eq!(sent(at(1000)).stamp(now, TIME), by_time, "{behind} s");
+            assert_eq!(sent(at(1000)).stamp(now, ReplayGuard::Monotonic), at(1000).next(), "{behind} s");
+        }
+    }
+
+    #[test]
+    fn sender_goes_on_across_the_wrap_of_the_seconds() {
+        for guard in GUARDS {
+            assert_eq!(sent(at(u32::MAX)).stamp(at(0), guard), at(0));
+            assert_eq!(sent(at(1)).stamp(at(u32::MAX), guard), at(1).next(), "back across it");
+        }
+    }
+
+    #[test]
+    fn mark_lets_later_stamps_alone_pass() {
+        for guard in GUARDS {
+            for (mark, sequence, now, expected) in [
+                (100, 101, 101, Novelty::Fresh),
+                (100, 100, 100, Novelty::Replayed),
+                (100, 99, 100, Novelty::Replayed),
+                (u32::MAX, 0, 0, Novelty::Fresh),
+                (0, u32::MAX, 0, Novelty::Replayed),
+                (105, 104, 100, Novelty::Replayed),
+            ] {
+                assert_eq!(judge(mark, sequence, now, guard), expected, "{mark} {sequence} {guard:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn mark_beyond_the_window_counts_in_monotonic_mode_alone() {
+        assert_eq!(judge(3700, 100, 100, TIME), Novelty::Fresh);
+        assert_eq!(judge(106, 100, 100, TIME), Novelty::Fresh);
+        assert_eq!(judge(7300, 100, 100, ReplayGuard::Monotonic), Novelty::Replayed);
+    }
+
+    #[test]
+    fn second_copy_is_known_once_and_by_the_other_way_alone() {
+        for guard in GUARDS {
+            let judge = |mark, way| Mark::judge(Some(mark), at(100), at(100), guard, way);
+            let once = Mark::after(None, at(100), Way::Unicast);
+            assert_eq!(judge(once, Way::Unicast), Novelty::Replayed);
+            assert_eq!(judge(once, Way::Group), Novelty::Copy);
+            let twice = Mark::after(Some(once), at(100), Way::Group);
+            assert_eq!([Way::Unicast, Way::Group].map(|way| judge(twice, way)), [Novelty::Replayed; 2]);
+        }
+    }
+
+    #[test]
+    fn numbers_of_headers_are_one_count_for_all() {
+        let address = |last| IpAddr::from([192, 0, 2, last]);
+        let mut replay = Replay::default();
+        replay.accept(address(1), 7, Way::Unicast);
+        assert_eq!(replay.judge(address(2), 7, Way::Group), Novelty::Replayed, "of another sender");
+        assert_eq!(replay.judge(address(1), 7, Way::Group), Novelty::Copy);
+        replay.accept(address(1), 7, Way::Group);
+        assert_eq!(replay.judge(address(1), 7, Way::Group), Novelty::Replayed);
+        assert_eq!(replay.next(), (8, 1));
+        assert_eq!(replay.judge(address(1), 8, Way::Group), Novelty::Replayed, "our own");
+        assert_eq!(replay.judge(address(1), 9, Way::Group), Novelty::Fresh);
+    }
+
+    #[test]
+    fn offset_is_exact_to_the_millisecond_in_both_directions() {
+        let ours = Sequence::from_utc(Duration::from_millis(10_250));
+        let of = |ms| offset(Sequence::from_utc(Duration::from_millis(ms)), ours);
+        let is = |ms, is_ahead| ClockOffset { length: Duration::from_millis(ms), is_ahead };
+        assert_eq!([of(10_250), of(12_750), of(7_750)], [is(0, false), is(2500, true), is(2500, false)]);
+    }
 }

@@ -119,7 +119,6 @@ impl Bench {
         self.boot + Duration::from_nanos(self.now.as_nanos())
     }
 
-    #[allow(dead_code)]
     /// Sets the wall clock.
     pub fn set_clock(&mut self, utc: Duration) {
         self.boot = utc - Duration::from_nanos(self.now.as_nanos());
@@ -190,6 +189,19 @@ impl Bench {
         }
     }
 
+    /// Hears an IP payload with protocol 112 and TTL 255.
+    pub fn hear_payload(&mut self, source: IpAddr, destination: IpAddr, payload: &[u8]) -> Vec<Seen> {
+        match (source, destination) {
+            (IpAddr::V6(source), IpAddr::V6(destination)) => self.hear_v6(INDEX, source, destination, 255, payload),
+            (source, destination) => self.hear_v4(INDEX, &in_ipv4(source, destination, 255, 112, payload)),
+        }
+    }
+
+    /// Hears what another node sent; no Authentication Header.
+    pub fn hear_sent(&mut self, sent: &Sent) -> Vec<Seen> {
+        self.hear_payload(sent.source, sent.destination, &sent.payload)
+    }
+
     /// Hears bytes from the first one of an IPv4 header.
     pub fn hear_v4(&mut self, interface: u32, packet: &[u8]) -> Vec<Seen> {
         self.handle(Input::Datagram(Datagram::V4 { interface, packet }))
@@ -247,17 +259,39 @@ impl Bench {
 
     /// Asserts that a packet is refused for `reason` and that nothing but a counter changes.
     pub fn refuses(&mut self, packet: &Packet, reason: Discard) {
+        self.refuses_to(reason, |bench| bench.hear(packet));
+    }
+
+    /// As [`Self::refuses`], for what another node sent.
+    pub fn refuses_sent(&mut self, sent: &Sent, reason: Discard) {
+        self.refuses_to(reason, |bench| bench.hear_sent(sent));
+    }
+
+    /// As [`Self::refuses`], for whatever `hear` lets the node hear.
+    pub fn refuses_to(&mut self, reason: Discard, hear: impl FnOnce(&mut Self) -> Vec<Seen>) {
         let (before, count) = (self.fingerprint(), self.refused(reason));
-        let seen = self.hear(packet);
+        let (others, accepted) = (self.refusals().len(), self.accepted());
+        let seen = hear(self);
         assert_eq!(self.refused(reason), count + 1, "{reason:?} expected, got {:?}", self.refusals());
+        assert!(self.refusals().len() <= others + 1 && self.accepted() == accepted, "{:?}", self.refusals());
         assert_eq!(self.fingerprint(), before, "a refused packet changed something");
         assert!(without_discards(seen).is_empty());
     }
 
     /// Asserts that a packet passes every check; returns what follows from it.
     pub fn accepts(&mut self, packet: &Packet) -> Vec<Seen> {
+        self.accepts_to(|bench| bench.hear(packet))
+    }
+
+    /// As [`Self::accepts`], for what another node sent.
+    pub fn accepts_sent(&mut self, sent: &Sent) -> Vec<Seen> {
+        self.accepts_to(|bench| bench.hear_sent(sent))
+    }
+
+    /// As [`Self::accepts`], for whatever `hear` lets the node hear.
+    pub fn accepts_to(&mut self, hear: impl FnOnce(&mut Self) -> Vec<Seen>) -> Vec<Seen> {
         let count = self.accepted();
-        let seen = self.hear(packet);
+        let seen = hear(self);
         assert_eq!(self.accepted(), count + 1, "refused: {:?}", self.refusals());
         seen
     }

@@ -4,6 +4,11 @@
 
 mod bench;
 
+mod answers;
+mod auth_clock;
+mod auth_hmac;
+mod auth_modes;
+mod auth_replay;
 mod departures;
 mod malformed;
 mod offer;
@@ -18,3 +23,4 @@ mod s6_4_3_master;
 mod s7_1_receiving;
 mod s7_2_sending;
 mod s8_operation;
+mod trailer;

@@ -34,6 +34,8 @@ pub struct Packet {
     pub auth: Option<[u8; 8]>,
     /// Behind everything, summed.
     pub extra: Vec<u8>,
+    /// Behind everything, summed over IPv6 alone.
+    pub trailer: Vec<u8>,
     pub sum: Summed,
 }
 
@@ -76,6 +78,7 @@ impl Packet {
             addresses: params.advertised().collect(),
             auth: is_v2.then_some([0; 8]),
             extra: Vec::new(),
+            trailer: Vec::new(),
             sum: if is_v2 { Summed::Message } else { Summed::Pseudo },
         }
     }
@@ -90,7 +93,7 @@ impl Packet {
         Self { byte_4, byte_5, ..self }
     }
 
-    /// The VRRP message with its checksum.
+    /// The VRRP message with its checksum and what follows it.
     pub fn message(&self) -> Vec<u8> {
         let count = self.count.unwrap_or(self.addresses.len() as u8);
         let mut bytes = vec![self.version << 4 | self.kind, self.vrid, self.priority, count, self.byte_4, self.byte_5];
@@ -98,6 +101,10 @@ impl Packet {
         self.addresses.iter().for_each(|address| bytes.extend(octets(*address)));
         bytes.extend(self.auth.iter().flatten());
         bytes.extend(&self.extra);
+        let is_trailer_summed = self.source.is_ipv6();
+        if is_trailer_summed {
+            bytes.extend(&self.trailer);
+        }
         let sum = match self.sum {
             Summed::Message => internet_checksum(&bytes),
             Summed::Pseudo => internet_checksum(&with_pseudo(self.source, self.destination, &bytes)),
@@ -105,6 +112,9 @@ impl Packet {
             Summed::Fixed(value) => value,
         };
         bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+        if !is_trailer_summed {
+            bytes.extend(&self.trailer);
+        }
         bytes
     }
 
@@ -112,18 +122,20 @@ impl Packet {
     pub fn bytes(&self) -> Vec<u8> {
         let message = self.message();
         match self.source {
-            IpAddr::V4(_) => {
-                let len = (20 + message.len()) as u16;
-                let mut bytes =
-                    vec![0x45, 0xc0, (len >> 8) as u8, len as u8, 0, 1, 0, 0, self.ttl, self.protocol, 0, 0];
-                bytes.extend(octets(self.source));
-                bytes.extend(octets(self.destination));
-                bytes.extend(message);
-                bytes
-            }
+            IpAddr::V4(_) => in_ipv4(self.source, self.destination, self.ttl, self.protocol, &message),
             IpAddr::V6(_) => message,
         }
     }
+}
+
+/// An IPv4 header and what follows it.
+pub fn in_ipv4(source: IpAddr, destination: IpAddr, ttl: u8, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let len = (20 + payload.len()) as u16;
+    let mut bytes = vec![0x45, 0xc0, (len >> 8) as u8, len as u8, 0, 1, 0, 0, ttl, protocol, 0, 0];
+    bytes.extend(octets(source));
+    bytes.extend(octets(destination));
+    bytes.extend(payload);
+    bytes
 }
 
 /// The packet with an Authentication Header in front, signed with `key`.
