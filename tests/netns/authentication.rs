@@ -135,7 +135,7 @@ impl Pair {
         let mut tap = Tap::new(self.cluster.lab())?;
         let since = now();
         self.cluster.restart(node, pause)?;
-        let frames = tap.listen(self.longest_master_down() * 2 + Duration::from_secs(1)).to_vec();
+        let frames = tap.listen(self.longest_master_down() + Duration::from_secs(2)).to_vec();
         self.cluster.check_alive()?;
         let mut text = String::new();
         for router in &self.routers {
