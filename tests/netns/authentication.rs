@@ -49,7 +49,7 @@ impl Pair {
     }
 
     /// Takes steps; after each of them all routers are where the first one is.
-    pub fn play(&mut self, steps: &[Step]) -> Result<(), LabError> {
+    pub fn play(&mut self, steps: Vec<Step>) -> Result<(), LabError> {
         steps.iter().try_for_each(|step| {
             let since = now();
             let before = self.holders();
@@ -241,19 +241,19 @@ fn stages() -> [Vec<Router>; 4] {
 fn roll_out() -> Result<(), LabError> {
     let stages = stages();
     let mut pair = Pair::new([Kind::Vrrpd, Kind::Vrrpd], stages[0].clone())?;
-    pair.play(&steps! {
+    pair.play(steps! {
         Start(A) => [A], Anything;
         Start(B) => [A], Nothing;
     })?;
     for stage in &stages[1..] {
         pair.configure(B, stage);
-        pair.play(&steps! {
+        pair.play(steps! {
             Stop(B) => [A], Nothing;
             Start(B) => [A], Nothing;
         })?;
         pair.configure(A, stage);
         // Node b takes over with the new file while node a has the one before.
-        pair.play(&steps! {
+        pair.play(steps! {
             Stop(A) => [B], Handover;
             Start(A) => [A], Handover;
         })?;
@@ -271,18 +271,18 @@ fn roll_out() -> Result<(), LabError> {
 /// What happens to a pair in a year, and restarts that nobody announced.
 fn year(kinds: [Kind; 2], routers: Vec<Router>) -> Result<(), LabError> {
     let mut pair = Pair::new(kinds, routers)?;
-    pair.play(&steps! {
+    pair.play(steps! {
         Start(A) => [A], Anything;
         Start(B) => [A], Nothing;
     })?;
     pair.is_calm(A)?;
-    pair.play(&steps! {
+    pair.play(steps! {
         Stop(A) => [B], Handover;
         Start(A) => [A], Handover;
     })?;
     pair.is_calm(A)?;
-    pair.play(&steps! { Die(A) => [B], Death; })?;
-    pair.play(&steps! { Start(A) => [A], Handover; })?;
+    pair.play(steps! { Die(A) => [B], Death; })?;
+    pair.play(steps! { Start(A) => [A], Handover; })?;
     for node in [A, B] {
         // Within the master-down interval of the other one.
         pair.restart(node, Duration::from_millis(100))?;
@@ -300,7 +300,7 @@ fn year(kinds: [Kind; 2], routers: Vec<Router>) -> Result<(), LabError> {
 /// What Keepalived's own restart does, for comparison: nothing is asked of it.
 fn keepalived_restart() -> Result<(), LabError> {
     let mut pair = Pair::new([Kind::Keepalived, Kind::Keepalived], secrets_of_version_2())?;
-    pair.play(&steps! {
+    pair.play(steps! {
         Start(A) => [A], Anything;
         Start(B) => [A], Nothing;
     })?;

@@ -66,7 +66,7 @@ fn change_nothing() -> Result<(), LabError> {
         Stop(A) => [B], Anything;
         Start(A) => [A], Anything;
     } {
-        pair.play(&[step])?;
+        pair.play(vec![step])?;
         tap.mark();
     }
     // Sequence numbers are beyond those of the recordings in `malformed.json`.
@@ -196,9 +196,9 @@ fn can_be_forged() -> Result<(), LabError> {
     let routers = routers().into_iter().filter(|router| ["v2", "v2uni", "pass-uni", "ah-uni"].contains(&router.name));
     let mut pair = Pair::like(&place(), [Kind::Vrrpd, Kind::Vrrpd], routers.collect())?;
     let mut tap = Tap::of_adverts(pair.cluster.lab())?;
-    pair.play(&steps! { Start(B) => [B], Anything; })?;
+    pair.play(steps! { Start(B) => [B], Anything; })?;
     tap.mark();
-    pair.play(&steps! { Start(A) => [A], Anything; })?;
+    pair.play(steps! { Start(A) => [A], Anything; })?;
     let heard = tap.listen(Duration::ZERO).to_vec();
     let intruder = Intruder::new(pair.cluster.lab())?;
     for router in &pair.routers {
@@ -220,8 +220,8 @@ fn keepalived_under_bad_checksums() -> Result<(), LabError> {
     let routers = routers().into_iter().filter(|router| router.name == "v2").collect();
     let mut pair = Pair::like(&place(), [Kind::Keepalived, Kind::Keepalived], routers)?;
     let mut tap = Tap::of_adverts(pair.cluster.lab())?;
-    pair.play(&steps! { Start(B) => [B], Anything; })?;
-    pair.play(&steps! { Start(A) => [A], Anything; })?;
+    pair.play(steps! { Start(B) => [B], Anything; })?;
+    pair.play(steps! { Start(A) => [A], Anything; })?;
     let heard = tap.listen(Duration::ZERO).to_vec();
     let intruder = Intruder::new(pair.cluster.lab())?;
     for router in &pair.routers {

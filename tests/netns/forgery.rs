@@ -130,7 +130,7 @@ impl Advert {
     }
 
     /// The same from an address that is no peer's.
-    fn from_stranger(&self) -> Self {
+    fn of_a_stranger(&self) -> Self {
         let mut forged = self.clone();
         match self.router.family() {
             Family::V4 => forged.head[26..30].copy_from_slice(&STRANGER_V4.octets()),
@@ -150,7 +150,7 @@ impl Advert {
             // Authentication Headers are looked at before what is in them.
             add("checksum", forged.frame_with_sum(0x0100));
             if !self.router.is_multicast {
-                add("not_a_peer", forged.from_stranger().frame());
+                add("not_a_peer", forged.of_a_stranger().frame());
             }
             match self.router.secret {
                 Secret::None => {}
