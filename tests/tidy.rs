@@ -386,6 +386,37 @@ fn the_ledger_and_the_tests_agree() {
     findings.none();
 }
 
+/// The last cell of a row names the tests that show it, or says why there is none.
+#[test]
+fn each_line_of_the_threat_model_names_its_test() {
+    let path = root().join("docs/threat-model.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let tests = test_names(&["src", "tests"]);
+    let (mut findings, mut lines) = (Findings::default(), 0);
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with("| ") && line.ends_with(" |")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, _, shown] = cells.as_slice() else {
+            findings.add_at(&path, number + 1, "a row has three cells");
+            continue;
+        };
+        let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        for name in named.iter().filter(|name| is_test_name(name) && !tests.contains(**name)) {
+            findings.add_at(&path, number + 1, &format!("no test {name}"));
+        }
+        let is_shown = named.iter().any(|name| is_test_name(name));
+        let is_heading = *shown == "test"
+            || line.starts_with("| restarted")
+            || line.starts_with("| vrrpd")
+            || line.starts_with("| Keepalived");
+        if !is_shown && !is_heading && !shown.starts_with("not shown: ") {
+            findings.add_at(&path, number + 1, "name a test, or say `not shown: ` and why");
+        }
+        lines += usize::from(is_shown);
+    }
+    findings.none();
+    assert!(lines > 20, "{lines} lines with a test");
+}
+
 #[test]
 fn each_kind_of_log_line_is_documented() {
     let text = fs::read_to_string(root().join("docs/logging.md")).unwrap();

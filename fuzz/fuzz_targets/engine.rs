@@ -1,8 +1,12 @@
 //! Arbitrary bytes as a configuration and a sequence of inputs with times, against one node.
 #![no_main]
 
+#[path = "../../tests/simulator/facts.rs"]
+mod facts;
 #[path = "../../tests/simulator/property.rs"]
 mod property;
+#[path = "../../tests/simulator/shapes.rs"]
+mod shapes;
 #[path = "../../tests/simulator/watch.rs"]
 #[allow(dead_code)] // the simulation asks it for more
 mod watch;

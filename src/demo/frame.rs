@@ -40,13 +40,22 @@ impl Frame {
     }
 }
 
-/// A kernel filter that lets through what [`Frame::parse`] may understand, so that probes do not wake the tap.
+/// The hardware address of a host whose frames the eye leaves out: it may send more than can be written down.
+pub const INTRUDER: [u8; 6] = [0x02, 0, 0, 0, 0x0b, 0xad];
+
+/// A kernel filter that lets through what [`Frame::parse`] may understand, so that probes do not wake the tap, and nothing
+/// from the [`INTRUDER`].
 pub fn filter() -> Vec<SockFilter> {
+    const LOAD_WORD: u16 = 0x20;
     const LOAD_HALF: u16 = 0x28;
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     [
+        (LOAD_WORD, 0, 0, 6),
+        (JUMP_EQUAL, 0, 2, 0x0200_0000),
+        (LOAD_HALF, 0, 0, 10),
+        (JUMP_EQUAL, 13, 0, 0x0bad),
         (LOAD_HALF, 0, 0, 12),
         (JUMP_EQUAL, 10, 0, 0x0806),
         (JUMP_EQUAL, 0, 3, 0x0800),

@@ -144,6 +144,11 @@ impl Lab {
         self.ports.get(node.index()).copied().ok_or_else(|| no_such(node))
     }
 
+    /// Plugs one more host into the switch: no node, and nobody watches its port.
+    pub fn plug(&self, name: &str, addresses: &[(IpAddr, u8)]) -> Result<Namespace, LabError> {
+        Ok(host(&self.switch, self.bridge, self.site.interface, name, addresses, 64)?.0)
+    }
+
     /// Takes the node's port out of the switch: nobody hears it, it hears nobody, and its link stays up.
     pub fn isolate(&self, node: Node) -> Result<(), LabError> {
         let port = self.port(node)?;

@@ -25,6 +25,7 @@ use super::clock::now;
 use super::error::LabError;
 use super::frame::{self, Frame};
 use super::lab::{Lab, Node};
+use super::plan::VRID;
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,11 +113,13 @@ impl Log {
         Some(Spacing { mean: last.saturating_sub(*first) / count, longest: gaps().max()? })
     }
 
-    /// Returns when the last advert with a priority above 0 from `source` was delivered to `node`, before `until`.
+    /// Returns when the last advert of the laboratory's router with a priority above 0 from `source` was delivered to `node`,
+    /// before `until`.
     pub fn last_heard(&self, node: Node, source: IpAddr, until: Duration) -> Option<Duration> {
         let mut heard = self.sightings.iter().rev().filter(|seen| seen.at < until && seen.node == node);
         let is_from_source = |seen: &&Sighting| match &seen.what {
-            Sight::Heard(Frame::Advert { priority, source: from, .. }) => *priority > 0 && *from == source,
+            Sight::Heard(Frame::Advert { vrid: VRID, priority, source: from, .. }) => *priority > 0 && *from == source,
+            Sight::Heard(Frame::Advert { .. }) => false,
             Sight::Heard(Frame::Announcement { .. }) => false,
             Sight::Sent(_) | Sight::Acquired(_) | Sight::Released(_) => false,
         };

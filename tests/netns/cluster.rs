@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::{Lab, Node};
 use vrrpd::demo::plan::Plan;
@@ -95,6 +96,35 @@ impl Cluster {
         };
         self.daemons.insert(node, daemon);
         Ok(())
+    }
+
+    /// Kills a node's daemon without a goodbye, and starts it again where it was: its files and its addresses stay.
+    pub fn restart(&mut self, node: Node, pause: Duration) -> Result<(), LabError> {
+        let folder = self.folder(node)?;
+        self.daemons.remove(&node);
+        self.watch.pause(pause)?;
+        // Keepalived takes a child that nobody has waited for yet to be alive.
+        for file in ["main.pid", "vrrp.pid", "check.pid"] {
+            let _ = std::fs::remove_file(folder.join(file));
+        }
+        let (kind, lab, plan) = (self.kind(node), &self.lab, &self.plan);
+        let daemon = match self.files.get(&node) {
+            Some(text) => Daemon::start_with(kind, lab, plan, node, &folder, text)?,
+            None => Daemon::start(kind, lab, plan, node, &folder)?,
+        };
+        self.daemons.insert(node, daemon);
+        Ok(())
+    }
+
+    /// Returns where the files of a node's daemon are.
+    pub fn folder(&self, node: Node) -> Result<PathBuf, LabError> {
+        let problem = || LabError::Daemon { name: node.to_string(), problem: "does not run".to_owned() };
+        self.daemons.get(&node).map(|daemon| daemon.folder().to_owned()).ok_or_else(problem)
+    }
+
+    /// Sends a signal to a node's daemon, if it runs.
+    pub fn signal(&self, node: Node, signal: Signal) {
+        self.daemons.get(&node).into_iter().for_each(|daemon| daemon.signal(signal));
     }
 
     /// Stops a node's daemon in order.

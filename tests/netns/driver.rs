@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::{INTERFACE, Lab, Node};
 use vrrpd::demo::netlink::{Netlink, index_of};
@@ -94,6 +95,16 @@ impl Daemon {
     /// Says whether all of it is running.
     pub fn is_alive(&mut self) -> bool {
         self.processes.iter_mut().all(Process::is_alive)
+    }
+
+    /// Returns where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Sends a signal to all of it.
+    pub fn signal(&self, signal: Signal) {
+        self.processes.iter().for_each(|process| process.signal(signal));
     }
 
     /// Returns all that it wrote.

@@ -8,24 +8,31 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
 
+mod accounts;
 mod article;
+mod authentication;
 mod balancer;
 mod cluster;
 mod conformance;
 mod demo;
 mod driver;
+mod flood;
+mod forgery;
 mod health;
 mod hooks;
+mod intruder;
 mod laboratory;
 mod load;
 mod measure;
 mod processes;
 mod refusals;
+mod routers;
 mod serving;
 mod status;
 mod stories;
 mod story;
 mod tap;
+mod threats;
 mod watching;
 mod web;
 

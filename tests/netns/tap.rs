@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use nix::sys::socket::{LinkAddr, MsgFlags, recvfrom, sendto};
+use nix::sys::socket::{LinkAddr, MsgFlags, recvfrom, sendto, setsockopt, sockopt};
 use pnet_packet::icmpv6::{self, Icmpv6Packet};
 use socket2::{Domain, Protocol, Socket, Type};
 use vrrpd::demo::clock::now;
@@ -33,6 +33,13 @@ impl Tap {
         let socket = lab.switch().enter(|| packet_socket(true)).map_err(LabError::kernel("tap the switch"))?;
         let ports = lab.nodes().map(|node| Ok((lab.port(node)? as usize, node))).collect::<Result<_, LabError>>()?;
         Ok(Self { socket, ports, frames: Vec::new() })
+    }
+
+    /// Opens a tap that takes adverts and announcements alone, so that it may be left alone for a while.
+    pub fn of_adverts(lab: &Lab) -> Result<Self, LabError> {
+        let tap = Self::new(lab)?;
+        tap.socket.attach_filter(&vrrpd::demo::frame::filter()).map_err(LabError::kernel("filter a tap"))?;
+        Ok(tap)
     }
 
     /// Listens for a while; returns everything so far.
@@ -218,15 +225,19 @@ fn icmpv6_type(frame: &[u8]) -> Option<u8> {
     frame.get(54).copied().filter(|_| is_icmpv6)
 }
 
-fn packet_socket(hears_all: bool) -> io::Result<Socket> {
+/// Opens a socket for whole frames; it never blocks.
+pub fn packet_socket(hears_all: bool) -> io::Result<Socket> {
     const ALL_PROTOCOLS: u16 = 0x0003;
     let protocol = hears_all.then(|| Protocol::from(i32::from(ALL_PROTOCOLS.to_be())));
     let socket = Socket::new(Domain::PACKET, Type::RAW, protocol)?;
     socket.set_nonblocking(true)?;
+    // A larger buffer needs a privilege over the first namespace; the default holds some hundred frames.
+    let _ = setsockopt(&socket, sockopt::RcvBufForce, &(8 << 20));
     Ok(socket)
 }
 
-fn link_of(namespace: &Namespace) -> Result<LinkAddr, LabError> {
+/// Returns the link of a host, for [`sendto`].
+pub fn link_of(namespace: &Namespace) -> Result<LinkAddr, LabError> {
     let found = namespace.enter(|| {
         let mut all = nix::ifaddrs::getifaddrs()?.filter(|entry| entry.interface_name == INTERFACE);
         all.find_map(|entry| entry.address?.as_link_addr().copied()).ok_or_else(|| io::ErrorKind::NotFound.into())

@@ -6,6 +6,7 @@ use vrrpd::engine::input::CheckResult;
 use vrrpd::engine::params::{Effect, Initial, Preempt};
 use vrrpd::wire::field::{Family, Version};
 
+use crate::secrets::dress;
 use crate::simulator::rng::Rng;
 use crate::simulator::segment::Timing;
 use crate::simulator::spec::{CheckSpec, Cluster, RouterSpec, TrackSpec};
@@ -23,6 +24,10 @@ pub struct Case {
     pub faults: usize,
     pub loss_per_mille: u64,
     pub duplicates_per_mille: u64,
+    /// How far each host's wall clock is ahead, in nanoseconds.
+    pub clocks: Vec<i64>,
+    /// Somebody records, replays and forges: the seed of what he does.
+    pub attacker: Option<u64>,
 }
 
 impl Case {
@@ -35,7 +40,11 @@ impl Case {
         let late = rng.pick(&[0, 100 * US, 2 * MS]);
         let is_lossy = rng.chance(600);
         let specs = (0..routers).map(|_| router(rng, hosts, interval)).collect();
-        let (cluster, dials) = with_checks(rng, specs);
+        let (mut cluster, dials) = with_checks(rng, specs);
+        // From a generator of their own: what the rest of a seed stands for stays the same.
+        let mut secrets = Rng::new(rng.clone().next() ^ 0x7e57);
+        let clocks = dress(&mut secrets, &mut cluster.routers, hosts);
+        let is_attacked = cluster.routers.iter().any(|router| router.secret.hmac().is_some()) && secrets.chance(600);
         Self {
             hosts,
             cluster,
@@ -44,6 +53,8 @@ impl Case {
             faults: rng.between(3, 12) as usize,
             loss_per_mille: if is_lossy { rng.between(1, 300) } else { 0 },
             duplicates_per_mille: if is_lossy { rng.between(0, 200) } else { 0 },
+            clocks,
+            attacker: is_attacked.then(|| secrets.next()),
         }
     }
 

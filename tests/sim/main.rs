@@ -5,10 +5,13 @@
 
 mod case;
 mod expect;
+mod flood;
 mod inputs;
 mod run;
+mod secrets;
 #[path = "../simulator/mod.rs"]
 mod simulator;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,23 +21,11 @@ use run::Run;
 #[test]
 fn seeds_keep_every_invariant() {
     let seeds = number("VRRPD_SIM_SEEDS").unwrap_or(SEEDS);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let parts: Vec<Part> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || run_part(first, threads, seeds))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    let tally = in_parallel("VRRPD_SIM_SEED", None, seeds, |seed| {
+        let mut run = Run::new(seed, false);
+        let verdict = run.finish();
+        (verdict, run.world.tally)
     });
-    let mut tally = BTreeMap::new();
-    let mut failures = BTreeMap::new();
-    for part in parts {
-        part.tally.into_iter().for_each(|(what, times)| *tally.entry(what).or_insert(0) += times);
-        failures.extend(part.failures);
-    }
-    println!("{seeds} seeds: {tally:#?}");
-    for (seed, text) in failures.iter().take(SHOWN) {
-        println!("seed {seed}: {text}");
-    }
-    let show = failures.keys().next().copied().unwrap_or_default();
-    assert!(failures.is_empty(), "{} of {seeds} seeds; VRRPD_SIM_SEED={show} replays the first", failures.len());
     for (what, per_thousand) in HAPPENS {
         let times = tally.get(what).copied().unwrap_or_default();
         assert!(times >= per_thousand * seeds / 1000, "{what}: only {times} times in {seeds} seeds");
@@ -61,26 +52,44 @@ fn replay() {
     assert!(verdict.is_ok(), "{verdict:?}");
 }
 
-#[derive(Default)]
-struct Part {
-    tally: BTreeMap<&'static str, u64>,
-    failures: BTreeMap<u64, String>,
-}
+/// How often what happened.
+type Tally = BTreeMap<&'static str, u64>;
 
-fn run_part(first: u64, step: u64, seeds: u64) -> Part {
-    let mut part = Part::default();
-    for seed in (first..seeds).step_by(step as usize) {
-        let mut run = Run::new(seed, false);
-        let verdict = catch_unwind(AssertUnwindSafe(|| run.finish()));
-        let text = match verdict {
-            Ok(Ok(())) => None,
-            Ok(Err(text)) => Some(text),
-            Err(_) => Some(format!("panic at {} ns", run.world.now)),
-        };
-        part.failures.extend(text.map(|text| (seed, text)));
-        run.world.tally.into_iter().for_each(|(what, times)| *part.tally.entry(what).or_insert(0) += times);
+/// Runs seeds on all cores, or one alone; panics with the first that fail. `variable`: what replays one.
+fn in_parallel(
+    variable: &str,
+    only: Option<u64>,
+    seeds: u64,
+    run: impl Fn(u64) -> (Result<(), String>, Tally) + Sync,
+) -> Tally {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let part = |first: u64| {
+        let (mut tally, mut failures) = (Tally::new(), BTreeMap::new());
+        let (begin, end) = only.map_or((0, seeds), |seed| (seed, seed + 1));
+        for seed in (begin + first..end).step_by(threads as usize) {
+            let (verdict, seen) =
+                catch_unwind(AssertUnwindSafe(|| run(seed))).unwrap_or_else(|_| (Err("panic".into()), Tally::new()));
+            failures.extend(verdict.err().map(|text| (seed, text)));
+            seen.into_iter().for_each(|(what, times)| *tally.entry(what).or_insert(0) += times);
+        }
+        (tally, failures)
+    };
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || part(first))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let (mut tally, mut failures) = (Tally::new(), BTreeMap::new());
+    for (seen, failed) in parts {
+        seen.into_iter().for_each(|(what, times)| *tally.entry(what).or_insert(0) += times);
+        failures.extend(failed);
     }
-    part
+    println!("{seeds} seeds: {tally:#?}");
+    for (seed, text) in failures.iter().take(SHOWN) {
+        println!("seed {seed}: {text}");
+    }
+    let show = failures.keys().next().copied().unwrap_or_default();
+    assert!(failures.is_empty(), "{} of {seeds} seeds; {variable}={show} runs the first alone", failures.len());
+    tally
 }
 
 fn number(variable: &str) -> Option<u64> {

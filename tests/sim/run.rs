@@ -9,6 +9,8 @@ use vrrpd::wire::field::{Priority, Version};
 use crate::case::{Case, heal, healthy, ill};
 use crate::expect;
 use crate::simulator::MS;
+use crate::simulator::attacker::Attacker;
+use crate::simulator::clock::Clock;
 use crate::simulator::host::Power;
 use crate::simulator::rng::Rng;
 use crate::simulator::world::{Action, World};
@@ -27,6 +29,13 @@ impl Run {
         let case = Case::new(&mut rng);
         let mut world = World::new(case.cluster.clone(), case.hosts, case.timing, rng.next());
         world.seen = writes_down.then(Vec::new);
+        for (host, ahead) in world.hosts.iter_mut().zip(&case.clocks) {
+            host.clock = Clock::ahead(*ahead);
+        }
+        if let Some(seed) = case.attacker {
+            let interval = case.longest_interval();
+            world.unleash(Attacker::new(seed, (interval / 50, 2 * interval)));
+        }
         Self { case, world }
     }
 

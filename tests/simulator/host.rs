@@ -1,11 +1,10 @@
 //! One machine: the event loop around a node, the socket queue in front of it, the VIP worker and the kernel behind it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
@@ -16,6 +15,10 @@ use vrrpd::engine::time::{Instant, Now};
 use vrrpd::wire::field::Family;
 use vrrpd::wire::ip::{Ipv4Header, Protocol};
 
+use super::S;
+use super::attacker::{Attempt, Record, sequence};
+use super::clock::Clock;
+use super::facts::{Facts, is_remark};
 use super::segment::Packet;
 use super::spec::{INTERFACES, address};
 use super::watch::Watch;
@@ -62,6 +65,10 @@ pub struct Host {
     pub power: Power,
     /// Number of the process; what was meant for an earlier one is void.
     pub epoch: u64,
+    pub clock: Clock,
+    /// The last stamp that each router of this process accepted from each sender, and when; kept where an attacker is
+    /// about.
+    pub marks: Option<BTreeMap<(usize, IpAddr), (u64, u64)>>,
     /// Start it again when it has stopped.
     pub restarts: bool,
     /// By link.
@@ -101,6 +108,8 @@ impl Host {
             node: None,
             power: Power::Off,
             epoch: 0,
+            clock: Clock::default(),
+            marks: None,
             restarts: true,
             are_links_up: [true; INTERFACES.len()],
             results: vec![None; checks],
@@ -160,6 +169,7 @@ impl Host {
         self.queue.clear();
         self.inbox.clear();
         self.watches.clear();
+        self.marks.iter_mut().for_each(BTreeMap::clear);
         self.is_woken = false;
         self.armed = None;
         for worker in &mut self.workers {
@@ -192,10 +202,10 @@ impl Host {
     /// One turn of the loop: drain the sockets and the channel, serve deadlines, take outputs, ask for the deadline.
     pub fn turn(&mut self, at: u64) -> Turn {
         let mut turn = Turn::default();
-        let now = Now { mono: Instant::from_nanos(at), utc: Duration::from_nanos(at) };
+        let now = self.clock.now(at);
         let Some(mut node) = self.node.take() else { return turn };
         while let Some(packet) = self.queue.pop_front() {
-            self.deliver(&mut node, now, &packet);
+            self.hear(&mut node, now, &packet);
         }
         while let Some(message) = self.inbox.pop_front() {
             self.pass(&mut node, now, message);
@@ -205,7 +215,8 @@ impl Host {
             let packet = if let Output::Send(transmit) = &output {
                 let (source, destination) = (transmit.source, transmit.destination);
                 let link = usize::from(transmit.interface >= 100);
-                Some(Packet { link, source, destination, message: Rc::from(node.payload(transmit)) })
+                let ah = transmit.ah.map(|ah| ah.ip_id);
+                Some(Packet { link, source, destination, message: Rc::from(node.payload(transmit)), ah })
             } else {
                 None
             };
@@ -217,22 +228,82 @@ impl Host {
         turn
     }
 
-    fn deliver(&self, node: &mut Node, now: Now, packet: &Packet) {
+    /// Takes a packet out of the socket, and notes the stamp of one that was believed.
+    fn hear(&mut self, node: &mut Node, now: Now, packet: &Packet) {
+        let router = packet.router();
+        let stamp = sequence(packet).filter(|_| self.marks.is_some());
+        let count =
+            |node: &Node| node.snapshot().get(router).map_or(0, |snapshot| snapshot.counters.advertisements_received);
+        let before = stamp.map(|_| count(node));
+        self.deliver(node, now, packet, 255);
+        if let (Some(stamp), Some(before), Some(marks)) = (stamp, before, &mut self.marks)
+            && count(node) > before
+        {
+            marks.insert((router, packet.source), (stamp, now.mono.as_nanos()));
+        }
+    }
+
+    fn deliver(&self, node: &mut Node, now: Now, packet: &Packet, ttl: u8) {
         let interface = self.index + 100 * packet.link as u32;
         match (packet.source, packet.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let header = Ipv4Header { source, destination, id: 1, protocol: Protocol::Vrrp };
+                let protocol = packet.ah.map_or(Protocol::Vrrp, |_| Protocol::Ah);
+                let header = Ipv4Header { source, destination, id: packet.ah.unwrap_or(1), protocol };
                 let mut bytes = header.emit(packet.message.len()).to_vec();
+                bytes[8] = ttl;
                 bytes.extend_from_slice(&packet.message);
                 node.handle(now, Input::Datagram(Datagram::V4 { interface, packet: &bytes }));
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 let payload = &*packet.message;
-                let datagram = Datagram::V6 { interface, source, destination, hop_limit: 255, payload };
+                let datagram = Datagram::V6 { interface, source, destination, hop_limit: ttl, payload };
                 node.handle(now, Input::Datagram(datagram));
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
         }
+    }
+
+    /// Takes a packet that must change nothing but counters, between two turns; says how often it was told of one.
+    pub fn endure(&mut self, at: u64, attempt: &Attempt) -> Result<u64, String> {
+        let Some(mut node) = self.node.take() else { return Ok(0) };
+        let before = Facts::of(&mut node);
+        self.deliver(&mut node, self.clock.now(at), &attempt.packet, attempt.ttl);
+        let mut told = 0;
+        let mut verdict = None;
+        while let Some(output) = node.poll_output() {
+            let is_told = is_remark(&output);
+            told += u64::from(is_told);
+            if !is_told {
+                verdict = Some(format!("{} made {output:?}", attempt.kind));
+            }
+        }
+        node.flushed();
+        let after = Facts::of(&mut node);
+        self.node = Some(node);
+        if before == after {
+            return verdict.map_or(Ok(told), Err);
+        }
+        Err(format!("{} from {} changed {before:?} to {after:?}", attempt.kind, attempt.packet.source))
+    }
+
+    /// Says whether this process must refuse a packet: its router accepted it or a later one of that sender, or the
+    /// packet is of another time.
+    ///
+    /// `sent`: the packet as it was recorded; `packet`: as it comes.
+    pub fn must_refuse(&self, sent: &Record, packet: &Packet, window: Option<u64>, at: u64) -> bool {
+        let Some(stamp) = sequence(packet) else { return false };
+        let mark = self.marks.as_ref().and_then(|marks| marks.get(&(packet.router(), packet.source)));
+        let is_known = mark.is_some_and(|(mark, _)| stamp.wrapping_sub(*mark).cast_signed() <= 0);
+        let Some(window) = window else { return is_known };
+        let wall = self.clock.wall(at).as_nanos() as u64;
+        let signed_at = (stamp >> 32) * S + (stamp >> 16 & 0xffff) * S / 65_536;
+        let is_stale = wall.abs_diff(signed_at) > window + S;
+        // A clock that was set back shows times again that it has shown before, and what was signed then is good again
+        // unless it is known; the node goes by that clock at most once its sender has been silent for the window.
+        if self.clock.is_back() && !is_stale {
+            return is_known && mark.is_some_and(|(_, heard_at)| *heard_at > sent.at && at - heard_at < window);
+        }
+        is_known || (is_stale && !self.clock.has_been_set())
     }
 
     fn pass(&mut self, node: &mut Node, now: Now, message: Message) {
@@ -288,7 +359,7 @@ impl Host {
         }
         self.check_groups(node, outputs)?;
         // A timer that fires early must be harmless.
-        node.handle(Now { mono: Instant::from_nanos(at), utc: Duration::ZERO }, Input::Timeout);
+        node.handle(self.clock.now(at), Input::Timeout);
         if let Some(output) = node.poll_output() {
             return Err(format!("an early timeout made {output:?}"));
         }

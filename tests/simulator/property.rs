@@ -3,27 +3,26 @@
 //! [`check`] turns any bytes into a configuration and a sequence of inputs with times. Used by the fuzz target `engine`
 //! and by a bounded test with random bytes. Knows nothing of the rest of the simulation but the watch.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
+use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{EventKind, Output};
-use vrrpd::engine::params::{
-    Auth, AuthMode, CheckKind, CheckParams, Effect, GroupParams, Hooks, Initial, NodeParams, PeerParams, Preempt,
-    RouterParams, Scope, Track, Transport, Vip, VipOptions,
-};
+use vrrpd::engine::params::{Auth, GroupParams, Hooks, NodeParams, RouterParams, Transport};
 use vrrpd::engine::snapshot::Counters;
 use vrrpd::engine::time::{Instant, Now};
 use vrrpd::wire::addresses::AddressList;
 use vrrpd::wire::advert::{AUTH_PASSWORD, Advert, AuthField};
 use vrrpd::wire::ah::AuthHeader;
-use vrrpd::wire::auth::Password;
+use vrrpd::wire::auth::{Origin, Sequence, Trailer};
 use vrrpd::wire::checksum::{self, ChecksumForm};
-use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
+use vrrpd::wire::field::{AdverInterval, Family, Priority};
 use vrrpd::wire::ip::{Ipv4Header, Protocol};
 
+use super::facts::{Facts, is_remark};
+use super::shapes::{Bytes, CHECKS, address_v4, address_v6, check_params, interface, key, router};
 use super::watch::Watch;
 
 /// Runs what the bytes stand for; returns the counters of each router at the end.
@@ -35,38 +34,13 @@ pub fn check(bytes: &[u8]) -> Vec<Counters> {
     trial.node.snapshot().into_iter().map(|snapshot| snapshot.counters).collect()
 }
 
-/// The bytes not yet used; zeros when there are none left.
-struct Bytes<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Bytes<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((&first, rest)) = self.rest.split_first() else { return 0 };
-        self.rest = rest;
-        first
-    }
-
-    fn flag(&mut self) -> bool {
-        self.byte() & 1 == 1
-    }
-
-    fn number(&mut self) -> u64 {
-        u64::from(self.byte()) << 8 | u64::from(self.byte())
-    }
-
-    fn slice(&mut self, len: usize) -> &'a [u8] {
-        let (slice, rest) = self.rest.split_at(len.min(self.rest.len()));
-        self.rest = rest;
-        slice
-    }
-}
-
 struct Trial<'a> {
     bytes: Bytes<'a>,
     params: NodeParams,
     node: Node,
     now: u64,
+    /// How far the wall clock was set since the beginning, in nanoseconds.
+    wall: i64,
     watches: Vec<Watch>,
     has_finished: bool,
     /// The counter of authenticated packets.
@@ -89,7 +63,7 @@ impl<'a> Trial<'a> {
         let interval = |router: &Arc<RouterParams>| router.advertisement_interval.as_duration();
         let watches = params.routers.iter().map(|router| Watch::new(interval(router), shape & 8 != 0)).collect();
         let node = Node::new(&params);
-        let mut trial = Self { bytes, params, node, now: 1, watches, has_finished: false, sequence: 0 };
+        let mut trial = Self { bytes, params, node, now: 1, wall: 0, watches, has_finished: false, sequence: 0 };
         if shape & 6 != 0 {
             let interface = interface(0x6c);
             trial.node.handle(trial.clock(), Input::Interface(interface));
@@ -123,7 +97,10 @@ impl<'a> Trial<'a> {
     }
 
     fn clock(&self) -> Now {
-        Now { mono: Instant::from_nanos(self.now), utc: Duration::from_nanos(self.now) }
+        let utc = Duration::from_secs(DAWN) + Duration::from_nanos(self.now);
+        let length = Duration::from_nanos(self.wall.unsigned_abs());
+        let utc = if self.wall < 0 { utc.saturating_sub(length) } else { utc + length };
+        Now { mono: Instant::from_nanos(self.now), utc }
     }
 
     /// To the next deadline, a little further, or anywhere.
@@ -142,7 +119,7 @@ impl<'a> Trial<'a> {
 
     fn step(&mut self) {
         let router = RouterKey(u32::from(self.bytes.byte() % 3));
-        match self.bytes.byte() % 12 {
+        match self.bytes.byte() % 13 {
             0 => self.node.handle(self.clock(), Input::Startup),
             1 if self.bytes.byte() < 64 => self.node.handle(self.clock(), Input::Shutdown),
             1 | 2 => {
@@ -167,6 +144,10 @@ impl<'a> Trial<'a> {
             }
             5 => self.node.handle(self.clock(), Input::Timeout),
             6 => self.anything(),
+            7 => {
+                let seconds = [1, 3, 60, 3600, -1, -3, -60, -3600][usize::from(self.bytes.byte() % 8)];
+                self.wall = self.wall.saturating_add(seconds * 1_000_000_000 / i64::from(1 + self.bytes.byte() % 2));
+            }
             _ => self.advert(router.0 as usize % self.params.routers.len()),
         }
     }
@@ -182,7 +163,21 @@ impl<'a> Trial<'a> {
             let (source, destination) = (address_v6(1), address_v6(0));
             Datagram::V6 { interface, source, destination, hop_limit: 255, payload: packet }
         };
+        self.hear(datagram);
+    }
+
+    /// A packet arrives; one that no router accepts changes nothing.
+    fn hear(&mut self, datagram: Datagram<'_>) {
+        let before = Facts::of(&mut self.node);
         self.node.handle(self.clock(), Input::Datagram(datagram));
+        let after = Facts::of(&mut self.node);
+        if after.accepted() > before.accepted() {
+            return;
+        }
+        assert_eq!(before, after, "at {} ns: a refused packet changed something", self.now);
+        while let Some(output) = self.node.poll_output() {
+            assert!(is_remark(&output), "at {} ns: a refused packet made {output:?}", self.now);
+        }
     }
 
     /// An advert that may well pass every check.
@@ -215,22 +210,44 @@ impl<'a> Trial<'a> {
         };
         let to = match &params.transport {
             Transport::Multicast { group } => *group,
+            Transport::Unicast { also: Some(group), .. } if self.bytes.flag() => *group,
             Transport::Unicast { .. } => to,
         };
+        let message_len = message.len();
+        self.sign(params, from, &mut message);
         let form = ChecksumForm::ALL[usize::from(self.bytes.byte() % 3)];
-        checksum::fill(params.version, form, from, to, &mut message);
+        let covered = if params.family == Family::V4 { message_len } else { message.len() };
+        checksum::fill(params.version, form, from, to, &mut message[..covered]);
         let datagram = match (from, to) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let packet = self.packet(params, source, destination, &message);
                 let datagram = Datagram::V4 { interface, packet: &packet };
-                return self.node.handle(self.clock(), Input::Datagram(datagram));
+                return self.hear(datagram);
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 Datagram::V6 { interface, source, destination, hop_limit: 255, payload: &message }
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return,
         };
-        self.node.handle(self.clock(), Input::Datagram(datagram));
+        self.hear(datagram);
+    }
+
+    /// Appends a trailer, mostly a good one, of about this time.
+    fn sign(&mut self, params: &RouterParams, source: IpAddr, message: &mut Vec<u8>) {
+        let shape = self.bytes.byte();
+        if !matches!(params.auth, Auth::Hmac(_)) || shape & 0x0f == 0x0f {
+            return;
+        }
+        let offset = Duration::from_millis(self.bytes.number() * u64::from(shape >> 4 & 3) / 4);
+        let utc = if shape & 0x40 == 0 { self.clock().utc + offset } else { self.clock().utc.saturating_sub(offset) };
+        let sequence = Sequence::from_bits(Sequence::from_utc(utc).bits() + u64::from(shape >> 7));
+        let origin = Origin { version: params.version, vrid: params.vrid, source };
+        let id = 1 + shape % 3;
+        let mut trailer = Trailer::sign(&key(id), id, sequence, &origin, message).emit();
+        if shape & 0x0f == 0x0e {
+            trailer[usize::from(self.bytes.byte()) % 28] ^= 1 << (shape >> 5);
+        }
+        message.extend_from_slice(&trailer);
     }
 
     fn packet(&mut self, params: &RouterParams, source: Ipv4Addr, destination: Ipv4Addr, message: &[u8]) -> Vec<u8> {
@@ -261,7 +278,13 @@ impl<'a> Trial<'a> {
                     (*router, None)
                 }
                 Output::Event(event) => match (&event.kind, event.router) {
-                    (EventKind::Check { .. } | EventKind::Group(_), None) => continue,
+                    (
+                        EventKind::Check { .. }
+                        | EventKind::Group(_)
+                        | EventKind::Clock(_)
+                        | EventKind::Discarded { .. },
+                        None,
+                    ) => continue,
                     (_, router) => (router.ok_or("an event of no router")?, None),
                 },
                 Output::Finished => {
@@ -292,129 +315,8 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn interface(shape: u8) -> Interface {
-    let own = [IpAddr::V4(address_v4(0)), IpAddr::V6(address_v6(0)), IpAddr::V4(address_v4(9))];
-    Interface {
-        name: NAMES[usize::from(shape & 1)].into(),
-        index: (shape & 0x1c != 0).then_some(2 + u32::from(shape >> 7)),
-        is_up: shape & 0x60 != 0,
-        addresses: own.into_iter().skip(usize::from(shape & 0x0e == 0x0e)).collect(),
-        elsewhere: Vec::new(),
-    }
-}
-
-/// One that needs up to two results in a row.
-fn check_params(index: u8, bytes: &mut Bytes<'_>) -> CheckParams {
-    let shape = bytes.byte();
-    CheckParams {
-        name: format!("c{index}"),
-        kind: CheckKind::Unit("haproxy.service".into()),
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
-        rise: 1 + u32::from(shape & 1),
-        fall: 1 + u32::from(shape >> 1 & 1),
-        initial: [Initial::Unknown, Initial::Passing, Initial::Passing, Initial::Failing][usize::from(shape >> 2 & 3)],
-    }
-}
-
-/// Two of four tracks: two without weight (one of them urgent), one weight, one check that does not exist.
-fn tracks(bytes: &mut Bytes<'_>) -> Vec<Track> {
-    let shape = bytes.byte();
-    let is_reversed = shape & 0x80 != 0;
-    let weight = i16::from(bytes.byte()) - 128;
-    let weight = if weight == 0 { 1 } else { weight };
-    [
-        ("c0", Effect::Fault { is_reversed: false }, false),
-        ("c1", Effect::Fault { is_reversed }, true),
-        ("c2", Effect::Weight { weight, is_reversed }, false),
-        ("missing", Effect::Weight { weight, is_reversed }, false),
-    ]
-    .into_iter()
-    .enumerate()
-    .filter(|(place, _)| shape >> place & 0x11 == 0x11)
-    .map(|(_, (check, effect, is_urgent))| Track { check: check.into(), effect, is_urgent })
-    .collect()
-}
-
-fn router(index: usize, bytes: &mut Bytes<'_>) -> RouterParams {
-    let shape = bytes.byte();
-    let family = if shape & 3 == 3 { Family::V6 } else { Family::V4 };
-    let version = if shape & 3 == 2 { Version::V2 } else { Version::V3 };
-    let cs = [1, 10, 100, 4000][usize::from(shape >> 2 & 3)];
-    let interval = if version == Version::V2 {
-        AdverInterval::DEFAULT
-    } else {
-        AdverInterval::from_centiseconds(cs).unwrap_or(AdverInterval::DEFAULT)
-    };
-    let password = Password::new(b"seventh");
-    let peer = |number: u8| PeerParams {
-        address: match family {
-            Family::V4 => IpAddr::V4(address_v4(number)),
-            Family::V6 => IpAddr::V6(address_v6(u16::from(number))),
-        },
-        priority: Priority::new(100 * (number - 1)),
-        min_ttl: None,
-        max_ttl: None,
-    };
-    let group = match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
-        Family::V6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
-    };
-    let mode = bytes.byte();
-    let vrid = Vrid::new(1 + (shape >> 4 & 1)).unwrap_or(Vrid::new(1).expect("1 is a VRID"));
-    let transport = if shape & 0x20 == 0 {
-        Transport::Unicast { peers: vec![peer(1), peer(2)], also: None }
-    } else {
-        Transport::Multicast { group }
-    };
-    RouterParams {
-        version,
-        priority: Priority::new(bytes.byte()).unwrap_or(Priority::DEFAULT),
-        advertisement_interval: interval,
-        preempt: [Preempt::Always, Preempt::Never, Preempt::After(Duration::from_millis(500))][usize::from(mode % 3)],
-        vips: (0..3).map(|number| vip(family, number)).collect(),
-        strict: shape & 0xc0 == 0xc0,
-        auth: match (version, mode >> 6) {
-            (Version::V2, 1) => Auth::Password { password, mode: AuthMode::Enforce },
-            (Version::V2, 2) => Auth::Ah(password),
-            _ => Auth::None,
-        },
-        tracks: tracks(bytes),
-        ..RouterParams::plain(&format!("r{index}"), NAMES[0], vrid, family, transport)
-    }
-}
-
-fn vip(family: Family, number: u8) -> Vip {
-    let address = match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::new(198, 51, 100, number)),
-        Family::V6 => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 1, u16::from(number))),
-    };
-    let prefix_len = family.max_prefix_len();
-    let (interface, label, broadcast) = (None, None, None);
-    Vip {
-        address,
-        prefix_len,
-        interface,
-        advertise: true,
-        label,
-        broadcast,
-        scope: Scope::Global,
-        options: VipOptions::default(),
-    }
-}
-
-fn address_v4(number: u8) -> Ipv4Addr {
-    Ipv4Addr::new(192, 0, 2, 10 + number)
-}
-
-fn address_v6(number: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x10 + number)
-}
-
-const NAMES: [&str; 2] = ["eth0", "eth1"];
-
-/// Checks of one trial.
-const CHECKS: u8 = 3;
+/// What the wall clock shows at the beginning: after the release of the program.
+const DAWN: u64 = 1_800_000_000;
 
 /// Turns of one trial.
 const STEPS_MAX: usize = 400;

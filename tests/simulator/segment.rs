@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use vrrpd::wire::ah::AuthHeader;
+
 use super::rng::Rng;
 use super::spec::INTERFACES;
 
@@ -13,19 +15,26 @@ pub struct Packet {
     pub link: usize,
     pub source: IpAddr,
     pub destination: IpAddr,
-    /// The VRRP message.
+    /// The VRRP message, with all that follows it; with an Authentication Header, that first.
     pub message: Rc<[u8]>,
+    /// Identification of the IP header, where an Authentication Header follows it.
+    pub ah: Option<u16>,
 }
 
 impl Packet {
     /// Returns the priority field.
     pub fn priority(&self) -> u8 {
-        self.message.get(2).copied().unwrap_or_default()
+        self.field(2)
     }
 
     /// Returns the place of the router: VRIDs count from 1.
     pub fn router(&self) -> usize {
-        usize::from(self.message.get(1).copied().unwrap_or_default()).wrapping_sub(1)
+        usize::from(self.field(1)).wrapping_sub(1)
+    }
+
+    fn field(&self, at: usize) -> u8 {
+        let begin = self.ah.map_or(0, |_| AuthHeader::LEN);
+        self.message.get(begin + at).copied().unwrap_or_default()
     }
 }
 

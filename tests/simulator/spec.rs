@@ -10,6 +10,8 @@ use vrrpd::engine::params::{
 };
 use vrrpd::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
+use super::secret::Secret;
+
 /// What all hosts take part in.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
@@ -44,6 +46,9 @@ pub struct RouterSpec {
     pub version: Version,
     pub family: Family,
     pub is_multicast: bool,
+    /// By unicast, and to the group as well.
+    pub is_both: bool,
+    pub secret: Secret,
     /// In milliseconds, per host.
     pub intervals: Vec<u64>,
     /// Per host.
@@ -67,6 +72,8 @@ impl RouterSpec {
             version: Version::V3,
             family: Family::V4,
             is_multicast: false,
+            is_both: false,
+            secret: Secret::None,
             intervals: vec![1000],
             priorities: priorities.to_vec(),
             preempts: vec![Preempt::Always],
@@ -114,14 +121,15 @@ impl RouterSpec {
             min_ttl: None,
             max_ttl: None,
         };
-        let transport = match (self.is_multicast, self.family) {
-            (false, _) => {
-                Transport::Unicast { peers: (0..hosts).filter(|&other| other != host).map(peer).collect(), also: None }
-            }
-            (true, Family::V4) => Transport::Multicast { group: IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)) },
-            (true, Family::V6) => {
-                Transport::Multicast { group: IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)) }
-            }
+        let group = match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
+        };
+        let transport = if self.is_multicast {
+            Transport::Multicast { group }
+        } else {
+            let peers = (0..hosts).filter(|&other| other != host).map(peer).collect();
+            Transport::Unicast { peers, also: self.is_both.then_some(group) }
         };
         let (name, vrid) = (format!("r{index}"), Vrid::new(index as u8 + 1).unwrap());
         RouterParams {
@@ -131,6 +139,7 @@ impl RouterSpec {
             preempt: self.preempt(host),
             vips: (0..self.vips).map(|number| vip(self.family, index, number)).collect(),
             tracks: self.tracks.iter().map(TrackSpec::params).collect(),
+            auth: self.secret.params(host),
             ..RouterParams::plain(&name, INTERFACES[self.link], vrid, self.family, transport)
         }
     }

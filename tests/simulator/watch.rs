@@ -31,8 +31,8 @@ pub struct Watch {
     offers_until: u64,
     /// The last output was an advert that is no resignation.
     has_just_sent: bool,
-    /// A handover ended in this turn: the farewell may follow.
-    may_say_farewell: bool,
+    /// A handover ended in this turn: the farewell may follow, to a peer and to the group.
+    farewells: u8,
     /// An advert left while not Master: `AcquireVips` is owed.
     owes_acquire: bool,
     /// The kernel confirmed addresses that the neighbours do not know of yet.
@@ -102,7 +102,7 @@ impl Watch {
             has_resigned: false,
             offers_until: 0,
             has_just_sent: false,
-            may_say_farewell: false,
+            farewells: 0,
             owes_acquire: false,
             owes_announcement: false,
             owes_transition: None,
@@ -132,7 +132,8 @@ impl Watch {
             Output::Send(_) if priority == Some(0) => self.resignation(now),
             Output::Send(_) => {
                 self.has_just_sent = true;
-                let is_farewell = std::mem::take(&mut self.may_say_farewell);
+                let is_farewell = self.farewells > 0;
+                self.farewells = self.farewells.saturating_sub(1);
                 if !is_farewell {
                     self.advert_at = now;
                     self.zeros = None;
@@ -158,7 +159,7 @@ impl Watch {
             Output::ReleaseVips { .. } => {
                 let had = std::mem::replace(&mut self.wants_vips, false);
                 self.releases += 1;
-                self.may_say_farewell = self.handover.take().is_some();
+                self.farewells = if self.handover.take().is_some() { 2 } else { 0 };
                 if self.state == StateName::Master {
                     self.owes_transition = Some(StateName::Backup);
                 }
@@ -283,7 +284,7 @@ impl Watch {
             let own = after.master.map(|master| master.priority);
             demand(own == Some(after.effective_priority), "a Master does not show itself as the Master")?;
         }
-        self.may_say_farewell = false;
+        self.farewells = 0;
         self.check_handover(now, &after)?;
         self.check_zeros(now, &after)?;
         let known = self.last.as_ref().and_then(|last| last.master).map(|master| master.address);

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BinaryHeap};
 use vrrpd::engine::input::CheckResult;
 use vrrpd::engine::output::{EventKind, Output, StateName};
 
+use super::attacker::Attacker;
 use super::host::{Host, Message, Power, router_of};
+use super::measure::Measure;
 use super::rng::Rng;
 use super::segment::{Packet, Segment, Timing};
 use super::spec::{Cluster, INTERFACES, RouterSpec, address, node_params};
@@ -21,6 +23,8 @@ pub struct World {
     pub segment: Segment,
     pub timing: Timing,
     pub rng: Rng,
+    /// Somebody who knows no key.
+    attacker: Option<Attacker>,
     /// What happened, for stories and traces; `None`: not written down.
     pub seen: Option<Vec<Seen>>,
     /// The first thing that was wrong.
@@ -43,18 +47,6 @@ pub struct Seen {
     pub priority: Option<u8>,
 }
 
-/// What was measured of one router since the last reset.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Measure {
-    pub promotions: u64,
-    none_since: Option<u64>,
-    /// The longest time in which no living host wanted the addresses.
-    pub longest_gap: u64,
-    several_since: Option<u64>,
-    /// The longest time in which several hosts that run and hear each other were Master.
-    pub longest_rivalry: u64,
-}
-
 #[derive(Debug)]
 enum Event {
     Arrive { host: usize, epoch: u64, packet: Packet },
@@ -62,6 +54,7 @@ enum Event {
     Timer { host: usize, epoch: u64, deadline: u64 },
     Work { host: usize, epoch: u64, router: usize },
     Act(Action),
+    Attack,
 }
 
 /// What is done to the hosts and the network.
@@ -83,6 +76,8 @@ pub enum Action {
     /// One link from one host to another.
     BlockLink(usize, usize, usize, bool),
     Loss(u64, u64),
+    /// Sets the wall clock of a host ahead by so many nanoseconds, or back.
+    Clock(usize, i64),
 }
 
 impl World {
@@ -93,6 +88,7 @@ impl World {
             segment: Segment::new(hosts),
             timing,
             rng: Rng::new(seed),
+            attacker: None,
             seen: None,
             violation: None,
             measures: vec![Measure::default(); cluster.routers.len()],
@@ -213,7 +209,40 @@ impl World {
             Event::Work { host, epoch, router } if self.hosts[host].epoch == epoch => self.work(host, router),
             Event::Turn { .. } | Event::Work { .. } => {}
             Event::Act(action) => self.perform(action),
+            Event::Attack => self.attack(),
         }
+    }
+
+    /// Lets an attacker begin.
+    pub fn unleash(&mut self, mut attacker: Attacker) {
+        self.hosts.iter_mut().for_each(|host| host.marks = Some(BTreeMap::new()));
+        let first_at = self.now + attacker.next_in();
+        self.attacker = Some(attacker);
+        self.schedule(first_at, Event::Attack);
+    }
+
+    /// Sends the attacker away.
+    pub fn withdraw(&mut self) {
+        self.attacker = None;
+    }
+
+    /// The attacker sends a packet to a host.
+    fn attack(&mut self) {
+        let Some(mut attacker) = self.attacker.take() else { return };
+        let host = attacker.pick(self.hosts.len());
+        let attempt = attacker.attempt(self.now, &self.hosts[host], &self.cluster.routers);
+        let is_reached =
+            |packet: &Packet| self.hosts[host].power == Power::Running && self.hosts[host].are_links_up[packet.link];
+        if let Some(attempt) = attempt.filter(|attempt| is_reached(&attempt.packet)) {
+            self.count(attempt.kind, 1);
+            match self.hosts[host].endure(self.now, &attempt) {
+                Ok(told) => self.count("told of refusals", told),
+                Err(text) => self.fail(format!("host {host}: {text}")),
+            }
+        }
+        let next_at = self.now + attacker.next_in();
+        self.attacker = Some(attacker);
+        self.schedule(next_at, Event::Attack);
     }
 
     /// Lets the loop of a host turn soon.
@@ -278,12 +307,14 @@ impl World {
             return;
         }
         let targets: Vec<usize> = (0..self.hosts.len())
-            .filter(|&to| to != from && (router.is_multicast || router.address(to) == packet.destination))
+            .filter(|&to| to != from && (packet.destination.is_multicast() || router.address(to) == packet.destination))
             .collect();
         packet.source = router.address(from);
-        if let Some(&to) = targets.first().filter(|_| !router.is_multicast) {
+        if let Some(&to) = targets.first().filter(|_| !packet.destination.is_multicast()) {
             packet.destination = address(router.family, to);
         }
+        let now = self.now;
+        self.attacker.iter_mut().for_each(|attacker| attacker.record(now, &packet));
         if is_resignation && self.is_first_resignation(from, packet.router()) {
             self.count("resignations lost", 1);
             return;
@@ -408,6 +439,7 @@ impl World {
                     self.wake(id);
                 }
             }
+            Action::Clock(id, by) => self.hosts[id].clock.step(by),
             Action::Loss(loss, duplicates) => {
                 self.segment.loss_per_mille = loss;
                 self.segment.duplicates_per_mille = duplicates;
@@ -439,38 +471,4 @@ impl World {
         }
         self.count(name(kind), 1);
     }
-
-    /// Brings the measures of each router up to the present.
-    fn measure(&mut self) {
-        for router in 0..self.specs().len() {
-            let is_wanted = self
-                .hosts
-                .iter()
-                .any(|host| host.power != Power::Off && host.watches.get(router).is_some_and(|watch| watch.wants_vips));
-            let has_rivals = self.has_rivals(router);
-            let now = self.now;
-            let measure = &mut self.measures[router];
-            let gap = span(&mut measure.none_since, !is_wanted, now);
-            measure.longest_gap = measure.longest_gap.max(gap);
-            let rivalry = span(&mut measure.several_since, has_rivals, now);
-            measure.longest_rivalry = measure.longest_rivalry.max(rivalry);
-        }
-    }
-
-    fn has_rivals(&self, router: usize) -> bool {
-        let is_master = |host: &&Host| host.watches.get(router).is_some_and(|watch| watch.state == StateName::Master);
-        let mut masters = self.hosts.iter().filter(is_master);
-        let Some(first) = masters.next() else { return false };
-        let mut others = masters.peekable();
-        // Pairs beyond the first Master's are met as soon as one of three has given up.
-        others.peek().is_some() && others.any(|other| self.are_connected(self.specs()[router].link, first.id, other.id))
-    }
-}
-
-/// Returns how long something has lasted, given whether it does.
-fn span(since: &mut Option<u64>, lasts: bool, now: u64) -> u64 {
-    if !lasts {
-        return since.take().map_or(0, |since| now - since);
-    }
-    now - *since.get_or_insert(now)
 }
