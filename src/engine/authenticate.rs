@@ -82,6 +82,12 @@ impl VirtualRouter {
                 self.replay.accept(source, sequence, way);
                 novelty
             }
+            Proof::Trailer(signed, Novelty::Copy) => {
+                if let Some(peer) = self.peers.find_mut(source) {
+                    peer.mark = Some(Mark::after(peer.mark, signed.sequence, way));
+                }
+                Novelty::Copy
+            }
             Proof::Trailer(signed, novelty) => {
                 self.remember_trailer(now, source, way, &signed, out);
                 novelty
@@ -115,7 +121,7 @@ impl VirtualRouter {
     ) -> Result<Proof, Refusal> {
         let (guard, sequence) = (hmac.guard, trailer.sequence);
         let stale = Refusal { reason: Discard::Stale, evidence: Evidence::Skew(offset(sequence, clock.time())) };
-        let (time, window) = judging_time(sequence, guard, clock).ok_or(stale)?;
+        let (time, follows_wall) = judging_time(sequence, guard, clock).ok_or(stale)?;
         let named = Evidence::Key(trailer.key_id);
         let key = KeyId::new(trailer.key_id).and_then(|id| hmac.key(id));
         let key = key.ok_or(Refusal { reason: Discard::UnknownKey, evidence: named })?;
@@ -123,11 +129,11 @@ impl VirtualRouter {
         if !trailer.is_authentic(key, &origin, message) {
             return Err(Refusal { reason: Discard::Hmac, evidence: named });
         }
-        let follows_wall = window.is_some();
-        if window.is_some_and(|window| !self.may_follow(now, packet.source, sequence, time, window)) {
+        if follows_wall && !self.may_follow(now, packet.source, sequence, guard) {
             return Err(stale);
         }
-        let mark = self.peers.find(packet.source).and_then(|peer| peer.mark);
+        // Whose advert makes this node go by the wall clock has begun anew: its mark may be of the time before.
+        let mark = self.peers.find(packet.source).and_then(|peer| peer.mark).filter(|_| !follows_wall);
         let novelty = Mark::judge(mark, sequence, time, guard, packet.way());
         if novelty == Novelty::Replayed || !self.peers.admits(now, packet.source) {
             return Err(Discard::Replay.into());
@@ -140,19 +146,24 @@ impl VirtualRouter {
     /// It does when it comes after everything its sender said. When it does not, what that sender said before was said by
     /// another clock, or this is a recording: it is believed only when the sender itself was silent for longer than a
     /// living Master is.
-    fn may_follow(&self, now: Instant, source: IpAddr, sequence: Sequence, wall: Sequence, window: Duration) -> bool {
+    fn may_follow(&self, now: Instant, source: IpAddr, sequence: Sequence, guard: ReplayGuard) -> bool {
         let Some(peer) = self.peers.find(source) else { return true };
-        let Some(mark) = peer.mark.filter(|mark| !sequence.is_after(mark.sequence)) else { return true };
-        let patience = window + self.master_down_interval();
-        !is_within(mark.sequence, wall, window) && peer.last_heard_at.is_none_or(|at| now.since(at) > patience)
+        if peer.mark.is_none_or(|mark| sequence.is_after(mark.sequence)) {
+            return true;
+        }
+        let patience = window_of(guard) + self.master_down_interval();
+        peer.last_heard_at.is_none_or(|at| now.since(at) > patience)
     }
 
     fn remember_trailer(&mut self, now: Instant, source: IpAddr, way: Way, signed: &Signed, out: &mut Outbox) {
         let (router, skew) = (self.key, signed.skew);
-        out.clock.mark_shared();
         if signed.follows_wall {
             let trouble = out.clock.follow();
             out.node_event(EventKind::Clock(trouble));
+        }
+        match signed.guard {
+            ReplayGuard::Time { .. } => out.clock.mark_shared(),
+            ReplayGuard::Monotonic => {}
         }
         let Some(peer) = self.peers.entry(now, source) else { return };
         peer.mark = Some(Mark::after(peer.mark, signed.sequence, way));
@@ -163,17 +174,24 @@ impl VirtualRouter {
     }
 }
 
-/// Returns the time that a stamp is judged by; `None`: it is stale. With the window when that is the wall clock and not
-/// the time that is kept.
-fn judging_time(sequence: Sequence, guard: ReplayGuard, clock: &Clock) -> Option<(Sequence, Option<Duration>)> {
-    let kept = clock.time();
+/// Returns the time that a stamp is judged by, and whether that is the wall clock and not the time that is kept; `None`: it is
+/// stale.
+fn judging_time(sequence: Sequence, guard: ReplayGuard, clock: &Clock) -> Option<(Sequence, bool)> {
+    let kept = (clock.time(), false);
     match guard {
-        ReplayGuard::Monotonic => Some((kept, None)),
-        ReplayGuard::Time { window } if is_within(sequence, kept, window) => Some((kept, None)),
+        ReplayGuard::Monotonic => Some(kept),
+        ReplayGuard::Time { window } if is_within(sequence, clock.time(), window) => Some(kept),
         ReplayGuard::Time { window } => {
             let wall = clock.alternative().filter(|wall| is_within(sequence, *wall, window));
-            wall.map(|wall| (wall, Some(window)))
+            wall.map(|wall| (wall, true))
         }
+    }
+}
+
+fn window_of(guard: ReplayGuard) -> Duration {
+    match guard {
+        ReplayGuard::Time { window } => window,
+        ReplayGuard::Monotonic => Duration::ZERO,
     }
 }
 

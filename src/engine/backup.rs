@@ -111,7 +111,7 @@ impl VirtualRouter {
             (Reason::MasterDown { silence: now.since(backup.heard_at) }, known)
         };
         // Counted from the deadline and not from when it was served: lateness must not add up.
-        let due = if now.since(backup.down_at) < interval { backup.down_at } else { now };
+        let due = if now.since(backup.down_at) < interval { backup.down_at.min(now) } else { now };
         self.promote(now, due + interval, reason, peer, out);
     }
 

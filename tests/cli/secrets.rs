@@ -82,6 +82,7 @@ fn no_secret_is_in_log_status_arguments_or_environment() {
     for (kind, auth) in [
         ("password", format!("[instance.web.auth]\npassword = \"{SECRET}\"\n")),
         ("ah", format!("[instance.web.auth]\nah = \"{SECRET}\"\n")),
+        ("hmac", format!("[instance.web.auth.hmac]\nkeys = {{ 1 = \"{}\" }}\n", SECRET.repeat(4))),
     ] {
         let program = Path::new(env!("CARGO_BIN_EXE_vrrpd"));
         let mut daemon = Daemon::start(&isolation, program, TempDir::new().unwrap(), &auth);
@@ -109,6 +110,9 @@ fn no_secret_is_in_a_complaint_about_its_file() {
         config(&format!("nonsense = 1\n[instance.web.auth]\npassword = \"{SECRET}\"\n")),
         config(&format!("[instance.web.auth]\npassword = \"{SECRET} and more than eight bytes\"\nah = \"{SECRET}\"\n")),
         config(&format!("[instance.web.auth]\npassword = [\"{SECRET}\"]\n")),
+        config(&format!("[instance.web.auth.hmac]\nkeys = {{ 1 = \"{SECRET}\" }}\n")),
+        config(&format!("[instance.web.auth.hmac]\nkeys = {{ 1 = \"{}\" }}\nactive = 2\n", SECRET.repeat(4))),
+        config(&format!("[instance.web.auth.hmac]\nkeys = {{ \"{SECRET}\" = \"{}\" }}\n", SECRET.repeat(4))),
         config(&format!("[instance.web.auth]\npassword = \"{SECRET}\" \"{SECRET}\"\n")),
     ] {
         let directory = TempDir::new().unwrap();
