@@ -10,7 +10,7 @@ use super::lab::Node;
 use super::site::Site;
 use crate::wire::field::{Family, Version};
 
-/// Identifier of the laboratory's virtual router.
+/// Identifier of the laboratory's virtual router, where nothing asks for another.
 pub const VRID: u8 = 51;
 
 /// The plan for one virtual router.
@@ -18,6 +18,8 @@ pub const VRID: u8 = 51;
 pub struct Plan {
     /// Where the nodes are.
     pub site: Site,
+    /// Identifier of the virtual router.
+    pub vrid: u8,
     /// Protocol version.
     pub version: Version,
     /// Family of the adverts.
@@ -83,7 +85,7 @@ impl Plan {
         let mut line = |key: &str, value: &dyn std::fmt::Display| {
             let _ = writeln!(text, "{key} = {value}");
         };
-        line("virtual_router_id", &VRID);
+        line("virtual_router_id", &self.vrid);
         line("version", &self.version.number());
         line("priority", &self.priority(node));
         line("advert_interval", &format_args!("\"{}ms\"", self.interval.as_millis()));
@@ -109,6 +111,7 @@ mod tests {
     fn plan(version: Version, interval: Duration) -> Plan {
         Plan {
             site: Site::USUAL,
+            vrid: VRID,
             version,
             family: Family::V4,
             is_multicast: false,

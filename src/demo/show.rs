@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::clock::now;
 use super::error::LabError;
 use super::lab::{Lab, Node, VIP_V4};
-use super::plan::Plan;
+use super::plan::{Plan, VRID};
 use super::probe::{Outage, Probe};
 use super::process::Process;
 use super::scratch::Scratch;
@@ -59,6 +59,7 @@ impl Show {
     pub fn new(program: PathBuf, screen: Screen, interrupted: Arc<AtomicBool>) -> Result<Self, LabError> {
         let plan = Plan {
             site: Site::USUAL,
+            vrid: VRID,
             version: Version::V3,
             family: Family::V4,
             is_multicast: false,

@@ -25,7 +25,6 @@ use super::clock::now;
 use super::error::LabError;
 use super::frame::{self, Frame};
 use super::lab::{Lab, Node};
-use super::plan::VRID;
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,13 +112,13 @@ impl Log {
         Some(Spacing { mean: last.saturating_sub(*first) / count, longest: gaps().max()? })
     }
 
-    /// Returns when the last advert of the laboratory's router with a priority above 0 from `source` was delivered to `node`,
-    /// before `until`.
-    pub fn last_heard(&self, node: Node, source: IpAddr, until: Duration) -> Option<Duration> {
+    /// Returns when the last advert of a router with a priority above 0 from `source` was delivered to `node`, before `until`.
+    pub fn last_heard(&self, node: Node, vrid: u8, source: IpAddr, until: Duration) -> Option<Duration> {
         let mut heard = self.sightings.iter().rev().filter(|seen| seen.at < until && seen.node == node);
         let is_from_source = |seen: &&Sighting| match &seen.what {
-            Sight::Heard(Frame::Advert { vrid: VRID, priority, source: from, .. }) => *priority > 0 && *from == source,
-            Sight::Heard(Frame::Advert { .. }) => false,
+            Sight::Heard(Frame::Advert { vrid: of, priority, source: from, .. }) => {
+                *priority > 0 && *from == source && *of == vrid
+            }
             Sight::Heard(Frame::Announcement { .. }) => false,
             Sight::Sent(_) | Sight::Acquired(_) | Sight::Released(_) => false,
         };
@@ -419,7 +418,7 @@ mod tests {
         log.add(heard(10, 100));
         log.add(heard(20, 0));
         let source = Node::A.address(crate::wire::field::Family::V4);
-        assert_eq!(log.last_heard(Node::B, source, ms(30)), Some(ms(10)));
-        assert_eq!(log.last_heard(Node::B, source, ms(10)), None, "heard later than asked for");
+        assert_eq!(log.last_heard(Node::B, 51, source, ms(30)), Some(ms(10)));
+        assert_eq!(log.last_heard(Node::B, 51, source, ms(10)), None, "heard later than asked for");
     }
 }

@@ -165,6 +165,7 @@ fn plan(preempt: bool) -> Plan {
             client: Ipv4Addr::new(10, 0, 0, 99),
             prefix_len: 24,
         },
+        vrid: 101,
         version: Version::V2,
         family: Family::V4,
         is_multicast: false,

@@ -26,7 +26,7 @@ pub fn host_death_lateness(kinds: &[Kind]) {
             let taken = cluster.watch.wait("node b to take over", Duration::from_secs(5), |log| {
                 log.acquisitions(cluster.address(), B, since).first().copied()
             })?;
-            let heard = cluster.watch.look(|log| log.last_heard(B, cluster.plan.source(A), taken));
+            let heard = cluster.watch.look(|log| log.last_heard(B, cluster.plan.vrid, cluster.plan.source(A), taken));
             let heard = heard.ok_or_else(|| LabError::Daemon {
                 name: "b".to_owned(),
                 problem: "heard no advert before node a died".to_owned(),

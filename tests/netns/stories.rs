@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vrrpd::demo::lab::Node::{A, B, C};
 use vrrpd::demo::lab::{VIP_LINK_LOCAL, VIP_V4, VIP_V6};
-use vrrpd::demo::plan::Plan;
+use vrrpd::demo::plan::{Plan, VRID};
 use vrrpd::demo::site::Site;
 use vrrpd::wire::field::{Family, Version};
 
@@ -15,6 +15,7 @@ use crate::story::{Miss, Step, Story};
 pub fn quick() -> Plan {
     Plan {
         site: Site::USUAL,
+        vrid: VRID,
         version: Version::V3,
         family: Family::V4,
         is_multicast: false,

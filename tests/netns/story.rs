@@ -265,7 +265,7 @@ fn check_not_early(cluster: &Cluster, taker: Option<Node>, dead: Node, since: Du
     };
     let (last_heard, taken) = cluster.watch.look(|log| {
         let taken = log.acquisitions(cluster.address(), taker, since).first().copied();
-        (log.last_heard(taker, cluster.plan.source(dead), taken.unwrap_or(since)), taken)
+        (log.last_heard(taker, cluster.plan.vrid, cluster.plan.source(dead), taken.unwrap_or(since)), taken)
     });
     match (last_heard, taken) {
         (Some(last_heard), Some(taken)) if taken + EARLY < last_heard + cluster.plan.master_down(taker) => {
