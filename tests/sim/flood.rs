@@ -121,7 +121,7 @@ fn sends(world: &World) -> Vec<&Seen> {
 }
 
 /// Runs that are compared.
-const RUNS: usize = 150;
+const RUNS: usize = 100;
 
 /// How often refused packets may be told of in a minute.
 const TOLD_MAX: u64 = 60;

@@ -5,6 +5,7 @@
 
 mod case;
 mod expect;
+mod exposure;
 mod flood;
 mod inputs;
 mod run;

@@ -57,6 +57,11 @@ impl<'a> Trial<'a> {
             ..NodeParams::default()
         };
         if shape & 8 != 0 {
+            // What a mate of a hundredth of the interval offers would count a hundred times.
+            let longest = params.routers.iter().map(|router| router.advertisement_interval).max();
+            for router in &mut params.routers {
+                Arc::make_mut(router).advertisement_interval = longest.unwrap_or(router.advertisement_interval);
+            }
             let members = params.routers.iter().map(|router| router.name.clone()).collect();
             params.groups.push(Arc::new(GroupParams { name: "g".into(), members, hooks: Hooks::default() }));
         }

@@ -23,6 +23,8 @@ pub struct Watch {
     /// VIPs before this index are confirmed since the last `AcquireVips`.
     confirmed_end: u16,
     handover: Option<Handover>,
+    /// It wants the addresses again before it gave them away: what it waits for began with its own resignation.
+    takes_back: bool,
     /// Resignations since it was heard of as Master for the last time.
     zeros: Option<Zeros>,
     /// A Master resigned in this turn: it leaves, or it offers its addresses.
@@ -98,6 +100,7 @@ impl Watch {
             wants_vips: false,
             confirmed_end: 0,
             handover: None,
+            takes_back: false,
             zeros: None,
             has_resigned: false,
             offers_until: 0,
@@ -151,7 +154,10 @@ impl Watch {
                 if !std::mem::take(&mut self.owes_announcement) {
                     self.confirmed_end = 0;
                 }
-                self.handover = None;
+                self.takes_back = self.handover.take().is_some();
+                // What was sent with this wish was no farewell.
+                self.zeros = None;
+                self.farewells = 0;
                 self.owes_transition = Some(StateName::Master);
                 demand(had_just_sent, "addresses are wanted before the advert that says so")?;
                 demand(!is_double, "addresses are wanted twice")
@@ -246,10 +252,13 @@ impl Watch {
         let params = &last.params;
         let is_same_priority = last.effective_priority == transition.priority;
         if let Reason::MasterDown { silence } = transition.reason {
-            let is_patient = !is_same_priority || silence >= last.master_down;
+            // In a group it may have been ready, and a priority that fell since then does not make it wait again.
+            let adverts = 256 * u32::from(params.master_down_adverts);
+            let least = if self.is_grouped { last.master_down * adverts / (adverts + 256) } else { last.master_down };
+            let is_patient = !is_same_priority || silence >= least;
             demand(is_patient, "a Backup took over before its master-down interval was over")?;
         }
-        if transition.reason == Reason::Resigned && is_same_priority && self.zero_heard_at > 0 {
+        if transition.reason == Reason::Resigned && is_same_priority && self.zero_heard_at > 0 && !self.takes_back {
             let part = 256 - u32::from(transition.priority.get());
             let skew = match params.version {
                 Version::V2 => Duration::from_secs(1) * part / 256,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use vrrpd::engine::input::CheckResult;
 use vrrpd::engine::output::{EventKind, Output, StateName};
 
-use super::attacker::Attacker;
+use super::attacker::{Attacker, Record};
 use super::host::{Host, Message, Power, router_of};
 use super::measure::Measure;
 use super::rng::Rng;
@@ -219,6 +219,11 @@ impl World {
         let first_at = self.now + attacker.next_in();
         self.attacker = Some(attacker);
         self.schedule(first_at, Event::Attack);
+    }
+
+    /// Returns what the attacker has written down, oldest first.
+    pub fn records(&self) -> &[Record] {
+        self.attacker.as_ref().map_or(&[], |attacker| attacker.records())
     }
 
     /// Sends the attacker away.
