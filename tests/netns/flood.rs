@@ -201,10 +201,13 @@ fn can_be_forged() -> Result<(), LabError> {
     pair.play(steps! { Start(A) => [A], Anything; })?;
     let heard = tap.listen(Duration::ZERO).to_vec();
     let intruder = Intruder::new(pair.cluster.lab())?;
+    let mut forged = Vec::new();
     for router in &pair.routers {
         let advert = last(router, &heard, B).ok_or_else(|| wrong(format!("no advert of {}", router.name)))?;
-        intruder.send(&advert.with_priority(255).frame());
+        forged.push(advert.with_priority(255).frame());
     }
+    // Again and again: the switch may not forward yet what comes from a port that was plugged in a moment ago.
+    intruder.flood(&forged, Rate::Twice, Duration::from_secs(2));
     pair.cluster.watch.pause(Duration::from_millis(300))?;
     let states = pair.routers.iter().map(|router| Ok((router.name, status(&pair.cluster, A, router.name)?.state)));
     let states = states.collect::<Result<BTreeMap<_, _>, LabError>>()?;
