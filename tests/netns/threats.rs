@@ -123,12 +123,13 @@ fn recording_keeps_waiting() -> Result<(), LabError> {
     let router = Router::plain("web", 51, Version::V3, false, "10.77.1.1").with_hmac(&table);
     let mut pair = Pair::new([Kind::Vrrpd, Kind::Vrrpd], vec![router.clone()])?;
     let mut tap = Tap::of_adverts(pair.cluster.lab())?;
+    // Long before it sends: a switch may lose the first frames of a new port.
+    let intruder = Intruder::new(pair.cluster.lab())?;
     pair.play(steps! { Start(A) => [A], Anything; })?;
     pair.cluster.watch.pause(Duration::from_secs(1))?;
     pair.play(vec![Step { act: Die(A), holders: vec![], miss: Miss::Anything }])?;
     let adverts = tap.listen(Duration::ZERO).iter().filter_map(|(_, frame)| Advert::read(&router, frame));
     let recording: Vec<Vec<u8>> = adverts.map(|advert| advert.verbatim()).collect();
-    let intruder = Intruder::new(pair.cluster.lab())?;
     pair.cluster.start(B)?;
     let since = now();
     pair.cluster.watch.pause(Duration::from_millis(300))?;
