@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -89,10 +89,15 @@ impl Cluster {
         let folder = self.scratch.path().join(format!("{node}{}", self.starts));
         std::fs::create_dir(&folder).map_err(LabError::kernel(format!("make {}", folder.display())))?;
         self.lab.heal(node)?;
+        self.launch(node, &folder)
+    }
+
+    /// Starts a node's daemon in a folder.
+    fn launch(&mut self, node: Node, folder: &Path) -> Result<(), LabError> {
         let (kind, lab, plan) = (self.kind(node), &self.lab, &self.plan);
         let daemon = match self.files.get(&node) {
-            Some(text) => Daemon::start_with(kind, lab, plan, node, &folder, text)?,
-            None => Daemon::start(kind, lab, plan, node, &folder)?,
+            Some(text) => Daemon::start_with(kind, lab, plan, node, folder, text)?,
+            None => Daemon::start(kind, lab, plan, node, folder)?,
         };
         self.daemons.insert(node, daemon);
         Ok(())
@@ -107,13 +112,7 @@ impl Cluster {
         for file in ["main.pid", "vrrp.pid", "check.pid"] {
             let _ = std::fs::remove_file(folder.join(file));
         }
-        let (kind, lab, plan) = (self.kind(node), &self.lab, &self.plan);
-        let daemon = match self.files.get(&node) {
-            Some(text) => Daemon::start_with(kind, lab, plan, node, &folder, text)?,
-            None => Daemon::start(kind, lab, plan, node, &folder)?,
-        };
-        self.daemons.insert(node, daemon);
-        Ok(())
+        self.launch(node, &folder)
     }
 
     /// Returns where the files of a node's daemon are.

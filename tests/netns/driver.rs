@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::{INTERFACE, Lab, Node};
 use vrrpd::demo::netlink::{Netlink, index_of};
-use vrrpd::demo::plan::{Plan, VRID};
+use vrrpd::demo::plan::Plan;
 use vrrpd::demo::process::Process;
 use vrrpd::wire::field::{Family, Version};
 
@@ -188,7 +188,7 @@ fn keepalived_conf(plan: &Plan, node: Node) -> String {
         "vrrp_instance web {".to_owned(),
         "  state BACKUP".to_owned(),
         format!("  interface {}", plan.site.interface),
-        format!("  virtual_router_id {VRID}"),
+        format!("  virtual_router_id {}", plan.vrid),
         format!("  version {}", plan.version.number()),
         format!("  priority {}", plan.priority(node)),
         format!("  advert_int {}", plan.interval.as_secs_f64()),
@@ -219,13 +219,14 @@ fn prepare_frr(lab: &Lab, plan: &Plan, node: Node, folder: &Path) -> Result<(), 
     }
     namespace.set(&format!("ipv4/conf/{INTERFACE}/rp_filter"), 0)?;
     let addresses = plan.addresses.clone();
+    let vrid = plan.vrid;
     let made = namespace.enter(move || {
         let mut netlink = Netlink::open()?;
         // Left over from the last start: a reboot would have removed it.
         if let Ok(index) = index_of(FRR_INTERFACE) {
             netlink.delete_link(index)?;
         }
-        let index = netlink.add_macvlan(FRR_INTERFACE, index_of(INTERFACE)?, [0, 0, 0x5e, 0, 1, VRID])?;
+        let index = netlink.add_macvlan(FRR_INTERFACE, index_of(INTERFACE)?, [0, 0, 0x5e, 0, 1, vrid])?;
         addresses
             .into_iter()
             .try_for_each(|address| netlink.add_address(index, address, Family::of(&address).max_prefix_len()))
@@ -244,14 +245,15 @@ fn frr_conf(plan: &Plan, node: Node) -> String {
         Version::V2 => 2,
         Version::V3 => 3,
     };
-    let mut text = format!("interface {INTERFACE}\n vrrp {VRID} version {version}\n");
-    text += &format!(" vrrp {VRID} priority {}\n", plan.priority(node));
-    text += &format!(" vrrp {VRID} advertisement-interval {}\n", plan.interval.as_millis());
+    let vrid = plan.vrid;
+    let mut text = format!("interface {INTERFACE}\n vrrp {vrid} version {version}\n");
+    text += &format!(" vrrp {vrid} priority {}\n", plan.priority(node));
+    text += &format!(" vrrp {vrid} advertisement-interval {}\n", plan.interval.as_millis());
     if !plan.preempt {
-        text += &format!(" no vrrp {VRID} preempt\n");
+        text += &format!(" no vrrp {vrid} preempt\n");
     }
     for address in &plan.addresses {
-        text += &format!(" vrrp {VRID} ip {address}\n");
+        text += &format!(" vrrp {vrid} ip {address}\n");
     }
     text + "!\n"
 }

@@ -113,6 +113,7 @@ impl Router {
     /// The plan that a story needs of it.
     pub fn plan(&self, like: &Plan) -> Plan {
         Plan {
+            vrid: self.vrid,
             version: self.version,
             family: self.family(),
             is_multicast: self.is_multicast,
@@ -157,13 +158,11 @@ impl Router {
     }
 }
 
-/// Writes a node's file. The VRID of each router replaces that of the laboratory.
+/// Writes a node's file.
 pub fn file(routers: &[Router], kind: Kind, like: &Plan, node: Node) -> String {
-    let named =
-        |text: String, vrid: u8| text.replace("virtual_router_id = 51\n", &format!("virtual_router_id = {vrid}\n"));
     match kind {
         Kind::Vrrpd => {
-            let instances = routers.iter().map(|router| named(router.toml(like, node), router.vrid));
+            let instances = routers.iter().map(|router| router.toml(like, node));
             format!("[daemon]\nnode = \"{node}\"\n\n{}", instances.collect::<String>())
         }
         Kind::Keepalived | Kind::VrrpdConf | Kind::Frr => {
