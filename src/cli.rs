@@ -16,6 +16,7 @@ use crate::demo;
 
 mod check;
 mod convert;
+mod explain;
 mod keygen;
 mod manual;
 
@@ -104,6 +105,16 @@ pub enum Command {
         after_long_help = CONVERT_EXAMPLES
     )]
     Convert(ConvertArgs),
+    /// Say what files mean: who is master, what each failure does.
+    #[command(
+        long_about = "Say what files mean: who is master, what each failure does.\n\n\
+                      From the files alone, nothing is asked of this host or of a daemon: who is master when all is \
+                      well, where the address goes and how soon when a host, a link or a check fails, which checks can \
+                      never move it, and in what the files of two nodes differ. Times are the longest that the protocol \
+                      and the checks allow.",
+        after_long_help = EXPLAIN_EXAMPLES
+    )]
+    Explain(ExplainArgs),
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
@@ -193,6 +204,23 @@ pub struct CheckArgs {
     pub no_programs: bool,
 }
 
+/// Arguments of `vrrpd explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// Files to explain together, such as those of two nodes [default: the file
+    /// that run would read]
+    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub paths: Vec<PathBuf>,
+    /// Language of the files [default: keepalived for a name ending in .conf,
+    /// else toml]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<FormatName>,
+    /// Do not look at the key files and credentials that the files name: they
+    /// are for another host
+    #[arg(long)]
+    pub no_programs: bool,
+}
+
 /// Arguments of `vrrpd convert`.
 #[derive(Args, Debug)]
 pub struct ConvertArgs {
@@ -264,6 +292,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Run(args) => daemon::run(&args.into()),
         Command::Check(args) => check::run(&args).into(),
         Command::Convert(args) => convert::run(&args).into(),
+        Command::Explain(args) => explain::run(&args).into(),
         Command::Status(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
@@ -322,6 +351,16 @@ Examples:
 
 Exit codes:
   0 written, 64 wrong command line, 78 the file cannot be used
+";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  vrrpd explain                      The configuration of this host
+  vrrpd explain lb1.conf lb2.conf    Two nodes' files, and in what they differ
+
+Exit codes:
+  0 explained, 78 a file is wrong or two files contradict each other so that
+  there would be two masters, or none for an address
 ";
 
 const STATUS_EXAMPLES: &str = "\

@@ -19,6 +19,7 @@ mod cross;
 mod duration;
 mod endpoint;
 mod error;
+pub mod explain;
 mod fixed;
 mod groups;
 mod health;

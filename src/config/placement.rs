@@ -220,7 +220,7 @@ impl Instance {
     }
 
     /// Returns the instance as the node `at` sees it.
-    fn seated(&self, at: usize) -> RouterParams {
+    pub(super) fn seated(&self, at: usize) -> RouterParams {
         let mut params = self.params.clone();
         if let Some(node) = self.nodes.get(at) {
             params.priority = node.priority;

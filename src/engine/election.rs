@@ -34,6 +34,11 @@ pub fn master_down_interval(
     master_adver_interval * u32::from(adverts) + skew_time(version, priority, master_adver_interval)
 }
 
+/// Returns how long after a resignation it is sent once more: a Backup counts its skew from the later one.
+pub fn resignation_repeat(interval: Duration) -> Duration {
+    (interval / REPEAT_PART).min(REPEAT_LATEST)
+}
+
 /// Compares a heard Master with this node as two Masters do: `Greater` means that the other one wins.
 ///
 /// First the priority, then the source address as an unsigned number in network order; addresses of two families
@@ -41,6 +46,12 @@ pub fn master_down_interval(
 pub fn rank(theirs: (Priority, IpAddr), ours: (Priority, IpAddr)) -> Ordering {
     theirs.cmp(&ours)
 }
+
+/// The repetition comes after this part of the interval; a later one would restart the peers' skew for nothing.
+const REPEAT_PART: u32 = 20;
+
+/// The repetition comes at the latest after this.
+const REPEAT_LATEST: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::election::resignation_repeat;
 use super::time::Instant;
 use crate::wire::field::Priority;
 
@@ -59,7 +60,7 @@ impl Handover {
 
 /// Returns when a resignation sent now is sent again; one lost datagram must not cost three intervals.
 pub(super) fn repetition(now: Instant, interval: Duration) -> Instant {
-    now + (interval / REPEAT_PART).min(REPEAT_LATEST)
+    now + resignation_repeat(interval)
 }
 
 /// Returns how long a successor takes from its first advert until the neighbours know it, on a busy host.
@@ -72,12 +73,6 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// The addresses are never kept for longer.
 const LONGEST: Duration = Duration::from_secs(5);
-
-/// The repetition comes after this part of the interval; a later one would restart the peers' skew for nothing.
-const REPEAT_PART: u32 = 20;
-
-/// The repetition comes at the latest after this.
-const REPEAT_LATEST: Duration = Duration::from_millis(50);
 
 /// Overlap for the first address, and for each.
 const OVERLAP: Duration = Duration::from_millis(10);

@@ -10,6 +10,7 @@
 //! | `clock` | by which time adverts are signed and judged |
 //! | `router`, `initialize`, `backup`, `master`, `state` | when the state changes |
 //! | [`health`] | what checks do to the priority and to the right to take part |
+//! | [`standing`] | the same arithmetic for a node that does not run |
 //! | `offer` | what a Master does whose priority falls |
 //! | `sync`, `regroup` | routers that move together |
 //! | [`election`] | who wins, how long to wait |
@@ -45,6 +46,7 @@ pub mod route;
 mod router;
 mod send;
 pub mod snapshot;
+pub mod standing;
 mod state;
 mod sync;
 pub mod time;

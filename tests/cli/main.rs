@@ -1,5 +1,6 @@
 //! The built binary from outside: what it prints, where, and with which exit code.
 
+mod explain;
 mod keys;
 mod programs;
 mod requirements;
@@ -12,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 7] = ["run", "check", "convert", "keygen", "status", "demo", "completions"];
+const COMMANDS: [&str; 8] = ["run", "check", "convert", "explain", "keygen", "status", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {
@@ -220,8 +221,8 @@ fn manual_pages_name_the_options_of_help() {
     let mut names: Vec<_> =
         fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let expected =
-        ["check", "completions", "convert", "demo", "keygen", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
+    let expected = ["check", "completions", "convert", "demo", "explain", "keygen", "run", "status"]
+        .map(|name| format!("vrrpd-{name}.8"));
     assert_eq!(names, expected.into_iter().chain(["vrrpd.8".to_owned()]).collect::<Vec<_>>());
     for name in COMMANDS {
         let page = fs::read_to_string(pages.join(format!("vrrpd-{name}.8"))).unwrap();

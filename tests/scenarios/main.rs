@@ -2,6 +2,7 @@
 //! the loop is never late unless a story says so.
 
 mod checks;
+mod explained;
 mod faults;
 mod groups;
 mod handover;
