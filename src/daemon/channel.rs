@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Discard, Output};
 use crate::engine::snapshot::{CheckSnapshot, GroupSnapshot, RouterSnapshot};
-use crate::engine::time::Now;
+use crate::engine::time::{Instant, Now};
 
 /// From the service thread to the protocol thread.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) enum ToProtocol {
     GiveUp,
     /// Somebody asks how things are.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Somebody asks for a sign of life: when the turn began that took this in, at its end.
+    Ping(oneshot::Sender<Instant>),
 }
 
 /// How things are, and when that was.
@@ -84,6 +86,15 @@ impl ProtocolHandle {
             // The counter cannot overflow: the protocol thread reads it at every turn.
             let _ = self.bell.write(1);
         }
+    }
+
+    /// Sends unless the channel is full or the protocol thread has ended; says whether it did.
+    pub fn offer(&self, message: ToProtocol) -> bool {
+        let is_sent = self.sender.try_send(message).is_ok();
+        if is_sent {
+            let _ = self.bell.write(1);
+        }
+        is_sent
     }
 }
 

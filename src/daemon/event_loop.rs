@@ -17,6 +17,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use tokio::sync::oneshot;
 
 use super::channel::{Inbox, Signal, Snapshot, ToProtocol, ToService};
 use super::effects::Effects;
@@ -46,6 +47,8 @@ pub(super) struct EventLoop {
     /// The last turn had more than one batch to read.
     is_flooded: bool,
     unread: Unread,
+    /// Who asked for a sign of life in this turn.
+    pings: Vec<oneshot::Sender<Instant>>,
 }
 
 /// Packets that could not be passed on to the engine.
@@ -89,6 +92,7 @@ impl EventLoop {
             is_watching: false,
             is_flooded: false,
             unread: Unread::default(),
+            pings: Vec::new(),
         })
     }
 
@@ -123,6 +127,10 @@ impl EventLoop {
             self.node.handle(now, Input::Timeout);
             if self.effects.carry_out(now, &mut self.node) {
                 break;
+            }
+            for ping in self.pings.drain(..) {
+                // Nobody waits any more when this fails.
+                let _ = ping.send(began.mono);
             }
             self.arm(now);
         }
@@ -186,6 +194,7 @@ impl EventLoop {
                     join_groups(&self.node, &mut self.groups, &interface);
                     self.node.handle(now, Input::Interface(interface));
                 }
+                ToProtocol::Ping(reply) => self.pings.push(reply),
                 ToProtocol::GiveUp => self.effects.give_up(),
                 ToProtocol::Input(input) => self.node.handle(now, input),
                 ToProtocol::Snapshot(reply) => {

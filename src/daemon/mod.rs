@@ -9,6 +9,7 @@
 //! | `checks` | runs the checks |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
+//! | `heartbeat` | whether the protocol thread turns in time |
 //! | `channel` | what the threads say to each other |
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
@@ -20,6 +21,7 @@ mod channel;
 mod checks;
 mod effects;
 mod event_loop;
+mod heartbeat;
 mod hooks;
 pub mod journal;
 pub mod logging;
