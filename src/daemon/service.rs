@@ -22,6 +22,7 @@ use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
 use super::checks::{Checks, Ports};
 use super::event_loop::read_clocks;
+use super::heartbeat::Heartbeat;
 use super::hooks::Hooks;
 use super::journal::{self, Journal};
 use super::logging::Log;
@@ -88,6 +89,7 @@ impl Service {
         server: Server,
         mut from_protocol: mpsc::Receiver<ToService>,
     ) -> Result<(), ServiceFailure> {
+        let _watchdog = Task(spawn_local(systemd::feed_watchdog(Heartbeat::new(self.protocol.clone()))));
         audit::warn(&self.params);
         for note in settle_thread().iter().filter(|_| audit::runs_programs(&self.params)) {
             tracing::warn!("{note}");
@@ -106,7 +108,7 @@ impl Service {
         if self.params.fixed != Fixed::default() {
             let _ = net.send(Wish::Fix(Arc::new(self.params.fixed.clone()))).await;
         }
-        let mut checking = Checking(spawn_local(checks.run(self.protocol.clone())));
+        let mut checking = Task(spawn_local(checks.run(self.protocol.clone())));
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
         loop {
@@ -332,10 +334,10 @@ impl fmt::Display for ServiceFailure {
 /// The way to the network service.
 type Net = mpsc::Sender<Wish>;
 
-/// The task of the checks; ends with this value, and their programs with it.
-struct Checking(JoinHandle<()>);
+/// A task that ends with this value. That of the checks ends their programs.
+struct Task(JoinHandle<()>);
 
-impl Drop for Checking {
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -161,6 +161,7 @@ fn place(config: &Config) -> Result<(String, NodeParams), StartError> {
             tracing::warn!("{unplaced}; waiting for it");
             super::systemd::ready("waiting for an address of this node");
         }
+        super::systemd::alive();
         wait_for_addresses();
     }
 }
