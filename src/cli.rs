@@ -18,6 +18,7 @@ mod check;
 mod convert;
 mod keygen;
 mod manual;
+mod upgrade;
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
 pub fn main() -> ExitCode {
@@ -107,6 +108,8 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Let the running daemon become the program on the disk.
+    Reload(ReloadArgs),
     /// Print a fresh key for the HMAC trailer.
     #[command(
         long_about = "Print a fresh key for the HMAC trailer.\n\n\
@@ -155,6 +158,9 @@ pub struct RunArgs {
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
+    /// Only say whether the daemon would start, and which it is.
+    #[arg(long, hide = true)]
+    pub preflight: bool,
 }
 
 impl From<RunArgs> for daemon::Options {
@@ -215,6 +221,17 @@ pub struct StatusArgs {
     pub runtime_dir: Option<PathBuf>,
 }
 
+/// Arguments of `vrrpd reload`.
+#[derive(Args, Debug)]
+pub struct ReloadArgs {
+    /// Become the program on the disk
+    #[arg(long)]
+    pub exec: bool,
+    /// Directory of the daemon's socket [default: /run/vrrpd]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub runtime_dir: Option<PathBuf>,
+}
+
 /// Arguments of `vrrpd demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {}
@@ -261,12 +278,17 @@ pub enum LogFormat {
 /// Hands a command to its room.
 fn dispatch(command: Command) -> ExitCode {
     match command {
+        Command::Run(args) if args.preflight => daemon::preflight(&args.into()),
         Command::Run(args) => daemon::run(&args.into()),
         Command::Check(args) => check::run(&args).into(),
         Command::Convert(args) => convert::run(&args).into(),
         Command::Status(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
+        }
+        Command::Reload(args) => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            upgrade::run(&runtime_dir)
         }
         Command::Keygen => keygen::run().into(),
         Command::Demo(DemoArgs {}) => demo::run(),

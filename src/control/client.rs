@@ -15,6 +15,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::message::{Command, Refusal, SCHEMA};
 use super::socket_path;
 use super::status::Status;
+use super::upgrade::UpgradeReply;
 
 /// How long each step of a request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,6 +36,20 @@ pub struct StatusReply {
 /// Blocks for at most a few seconds. **Errors:** see [`ClientError`].
 pub fn status(runtime_dir: &Path) -> Result<StatusReply, ClientError> {
     status_within(runtime_dir, PATIENCE)
+}
+
+/// Asks the daemon of a runtime directory to become the program on the disk.
+///
+/// Returns when that was rehearsed and is about to take over. **Errors:** see [`ClientError`].
+pub fn upgrade(runtime_dir: &Path) -> Result<UpgradeReply, ClientError> {
+    let path = socket_path(runtime_dir);
+    let stream = connect(&path, PATIENCE)?;
+    let json =
+        exchange(stream, Command::Upgrade).map_err(|source| ClientError::Broken { path: path.clone(), source })?;
+    if let Ok(refusal) = serde_json::from_str::<Refusal>(&json) {
+        return Err(ClientError::Refused(refusal.error));
+    }
+    serde_json::from_str(&json).map_err(|error| ClientError::Malformed(format!("{error} on {}", path.display())))
 }
 
 /// As [`status`], with another patience for each step.

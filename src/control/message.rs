@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::status::Status;
+use super::upgrade::UpgradeReply;
 
 /// The version of the messages. A change that an old reader would misunderstand gets another number.
 pub const SCHEMA: u32 = 1;
@@ -17,6 +18,8 @@ pub const SCHEMA: u32 = 1;
 pub enum Command {
     /// The whole state; changes nothing.
     Status,
+    /// To become the program on the disk: `reload` with `"exec": true`.
+    Upgrade,
 }
 
 impl Command {
@@ -30,6 +33,12 @@ impl Command {
         if request.schema != SCHEMA {
             return Err(RequestError::Schema(request.schema));
         }
+        if request.command == "reload"
+            && request.rest.len() == 1
+            && request.rest.get("exec") == Some(&Value::Bool(true))
+        {
+            return Ok(Self::Upgrade);
+        }
         if let Some(key) = request.rest.keys().next() {
             return Err(RequestError::UnknownKey(key.clone()));
         }
@@ -42,15 +51,17 @@ impl Command {
     /// Returns the request line, newline included.
     pub fn to_line(self) -> String {
         let command = match self {
-            Self::Status => "status",
+            Self::Status => "\"status\"",
+            Self::Upgrade => "\"reload\",\"exec\":true",
         };
-        format!("{{\"schema\":{SCHEMA},\"command\":\"{command}\"}}\n")
+        format!("{{\"schema\":{SCHEMA},\"command\":{command}}}\n")
     }
 
     /// Says whether only root may ask for it.
     pub const fn is_change(self) -> bool {
         match self {
             Self::Status => false,
+            Self::Upgrade => true,
         }
     }
 }
@@ -96,6 +107,8 @@ impl std::error::Error for RequestError {}
 pub enum Reply {
     /// The whole state.
     Status(Box<Status>),
+    /// A program is about to take over.
+    Upgrade(UpgradeReply),
     /// Nothing but the reason.
     Refusal(Refusal),
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`message`] | requests and replies as values |
 //! | [`status`] | the status reply from engine snapshots |
+//! | [`upgrade`] | a live upgrade: the answer, the status, the wait |
 //! | [`summands`] | the effective priority as a sum in words |
 //! | [`lock`] | one daemon per runtime directory |
 //! | [`server`] | the daemon's side of the socket |
@@ -25,6 +26,7 @@ pub(crate) mod samples;
 pub mod server;
 pub mod status;
 pub mod summands;
+pub mod upgrade;
 
 /// Returns where the control socket of a runtime directory is.
 pub fn socket_path(runtime_dir: &Path) -> PathBuf {

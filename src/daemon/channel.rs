@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
+use super::upgrade::Replacement;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Discard, Output};
 use crate::engine::snapshot::{CheckSnapshot, GroupSnapshot, RouterSnapshot};
@@ -22,6 +23,8 @@ pub(super) enum ToProtocol {
     GiveUp,
     /// Somebody asks how things are.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// To become another program. Answered only when neither that nor the own one could be executed.
+    Replace(Replacement, oneshot::Sender<io::Error>),
     /// Somebody asks for a sign of life: when the turn began that took this in, at its end.
     Ping(oneshot::Sender<Instant>),
 }

@@ -24,11 +24,22 @@ pub(super) struct Effects {
     failed: u64,
     failure_told_at: Option<Instant>,
     is_given_up: bool,
+    /// Adverts left since somebody asked.
+    has_sent: bool,
 }
 
 impl Effects {
     pub fn new(sender: Sender, service: Channel<ToService>) -> Self {
-        Self { sender, service, adverts: Vec::new(), lost: 0, failed: 0, failure_told_at: None, is_given_up: false }
+        Self {
+            sender,
+            service,
+            adverts: Vec::new(),
+            lost: 0,
+            failed: 0,
+            failure_told_at: None,
+            is_given_up: false,
+            has_sent: false,
+        }
     }
 
     /// Sends this turn's adverts in one go and passes the rest on; says whether the node has finished.
@@ -71,6 +82,11 @@ impl Effects {
         let _ = self.service.try_send(message);
     }
 
+    /// Says whether adverts left since the last call.
+    pub fn has_sent(&mut self) -> bool {
+        std::mem::take(&mut self.has_sent)
+    }
+
     /// Does not wait for the handover any longer.
     pub fn give_up(&mut self) {
         self.is_given_up = true;
@@ -83,6 +99,7 @@ impl Effects {
         let batch: Vec<(&Transmit, &[u8])> =
             self.adverts.iter().map(|transmit| (transmit, node.payload(transmit))).collect();
         let failures = self.sender.send(&batch);
+        self.has_sent = true;
         self.failed += failures.len() as u64;
         let told = failures.first().and_then(|failure| {
             let (transmit, _) = batch.get(failure.index)?;

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::SigmaskHow;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 
 use super::channel::{Inbox, Signal, Snapshot, ToProtocol, ToService};
 use super::effects::Effects;
+use super::upgrade::{Replacement, hold_signals};
 use crate::engine::input::{Input, Interface};
 use crate::engine::node::Node;
 use crate::engine::output::Discard;
@@ -49,6 +51,15 @@ pub(super) struct EventLoop {
     unread: Unread,
     /// Who asked for a sign of life in this turn.
     pings: Vec<oneshot::Sender<Instant>>,
+    /// Another program that is to take over.
+    succession: Option<Succession>,
+}
+
+/// A program that is to take over, and since when it is.
+struct Succession {
+    replacement: Replacement,
+    reply: oneshot::Sender<io::Error>,
+    since: Instant,
 }
 
 /// Packets that could not be passed on to the engine.
@@ -68,6 +79,8 @@ impl EventLoop {
         let (read, write) = UnixStream::pair()?;
         let signals =
             SignalDelivery::with_pipe(read, write, WithOrigin::default(), [SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+        // A program that took over was given them blocked, so that none was lost before it was caught.
+        hold_signals(SigmaskHow::SIG_UNBLOCK)?;
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let readable = |source: Source| EpollEvent::new(EpollFlags::EPOLLIN, source as u64);
@@ -93,6 +106,7 @@ impl EventLoop {
             is_flooded: false,
             unread: Unread::default(),
             pings: Vec::new(),
+            succession: None,
         })
     }
 
@@ -132,6 +146,7 @@ impl EventLoop {
                 // Nobody waits any more when this fails.
                 let _ = ping.send(began.mono);
             }
+            self.succeed(now);
             self.arm(now);
         }
         // First, so that the service thread does not wait for room while this one waits for the service thread.
@@ -195,6 +210,9 @@ impl EventLoop {
                     self.node.handle(now, Input::Interface(interface));
                 }
                 ToProtocol::Ping(reply) => self.pings.push(reply),
+                ToProtocol::Replace(replacement, reply) => {
+                    self.succession = Some(Succession { replacement, reply, since: now.mono });
+                }
                 ToProtocol::GiveUp => self.effects.give_up(),
                 ToProtocol::Input(input) => self.node.handle(now, input),
                 ToProtocol::Snapshot(reply) => {
@@ -219,6 +237,20 @@ impl EventLoop {
                 self.node.handle(now, Input::Shutdown);
             }
         }
+    }
+
+    /// Becomes another program, if one is to take over and there is time before the next advert: right after one, as a rule.
+    fn succeed(&mut self, now: Now) {
+        let has_sent = self.effects.has_sent();
+        let Some(succession) = &self.succession else { return };
+        let mut has_room = || self.node.poll_timeout().is_none_or(|at| at.since(now.mono) >= ROOM);
+        let is_overdue = now.mono.since(succession.since) >= SUCCESSION_PATIENCE;
+        if !(has_sent || is_overdue || has_room()) {
+            return;
+        }
+        let Some(Succession { replacement, reply, .. }) = self.succession.take() else { return };
+        // Nobody waits any more when this fails.
+        let _ = reply.send(replacement.execute(self.is_stopping));
     }
 
     /// Arms the timer for the earliest deadline, unless it is.
@@ -313,6 +345,12 @@ const PUNCTUAL: Duration = Duration::from_millis(10);
 
 /// The longest time on a socket's queue that is made up for.
 const AGE_MAX: Duration = Duration::from_millis(10);
+
+/// Time enough for another program to start before the next deadline.
+const ROOM: Duration = Duration::from_millis(250);
+
+/// How long the turn with the right moment for another program is waited for.
+const SUCCESSION_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Batches read in one turn: more than the sockets' buffers can hold after a pause.
 const BATCHES: usize = 1024;

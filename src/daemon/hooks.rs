@@ -170,6 +170,11 @@ impl Hooks {
         self.notifier.stop(patience).await;
     }
 
+    /// Waits until no program runs and closes the pipes: the process is about to become another program.
+    pub async fn rest(&self, patience: Duration) {
+        self.notifier.rest(patience).await;
+    }
+
     /// Runs the shutdown program to its end.
     pub async fn shutdown(&self) {
         self.notifier.shutdown().await;

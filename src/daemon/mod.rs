@@ -14,23 +14,28 @@
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
 //! | [`record`] | one log line as values, and its three written forms |
-//! | [`systemd`] | readiness |
+//! | [`systemd`] | readiness, watchdog |
+//! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
 pub mod audit;
 mod channel;
 mod checks;
 mod effects;
 mod event_loop;
+mod guard;
 mod heartbeat;
 mod hooks;
 pub mod journal;
 pub mod logging;
 mod notices;
+mod preflight;
 pub mod record;
 mod secrecy;
 mod service;
 mod start;
 pub mod systemd;
 mod telling;
+mod upgrade;
 
+pub use preflight::preflight;
 pub use start::{Options, run};

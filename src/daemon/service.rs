@@ -5,6 +5,7 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod upgrading;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
 use super::checks::{Checks, Ports};
 use super::event_loop::read_clocks;
+use super::guard::{Guard, Past};
 use super::heartbeat::Heartbeat;
 use super::hooks::Hooks;
 use super::journal::{self, Journal};
@@ -33,6 +35,7 @@ use super::telling::Withdrawal;
 use crate::child::settle_thread;
 use crate::control::server::Server;
 use crate::control::status::Identity;
+use crate::control::upgrade::UpgradeStatus;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
 use crate::engine::params::{Fixed, NodeParams, RouterParams};
@@ -40,6 +43,7 @@ use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
 use crate::net::service::{NetService, Report, ServiceError, Wish};
+use upgrading::Upgrading;
 
 /// What the service thread is to know from the start.
 pub(super) struct Setup {
@@ -48,6 +52,10 @@ pub(super) struct Setup {
     pub routers: BTreeMap<RouterKey, Arc<RouterParams>>,
     pub log: Log,
     pub protocol: ProtocolHandle,
+    /// What leads back to the program before until this one is ready.
+    pub guard: Guard,
+    /// How this process came to run this program.
+    pub past: Past,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -60,6 +68,9 @@ pub(super) struct Service {
     protocol: ProtocolHandle,
     hooks: Hooks,
     ports: Ports,
+    guard: Guard,
+    upgrading: Upgrading,
+    upgraded: Option<UpgradeStatus>,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
     /// The last summary for the service manager.
     told: RefCell<String>,
@@ -68,14 +79,29 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service and the checks that it is to run; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Checks) {
-        let Setup { identity, params, routers, log, protocol } = setup;
+        let Setup { identity, params, routers, log, protocol, guard, past } = setup;
+        let upgraded = past.into_status();
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
         let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
         let (checks, ports) = Checks::new(&params);
-        let (states, told) = (RefCell::default(), RefCell::default());
-        let service = Self { identity, params, routers, log, journal, protocol, hooks, ports, states, told };
+        let (states, told, upgrading) = (RefCell::default(), RefCell::default(), Upgrading::default());
+        let service = Self {
+            identity,
+            params,
+            routers,
+            log,
+            journal,
+            protocol,
+            hooks,
+            ports,
+            guard,
+            upgrading,
+            upgraded,
+            states,
+            told,
+        };
         (Rc::new(service), checks)
     }
 
@@ -108,7 +134,7 @@ impl Service {
         if self.params.fixed != Fixed::default() {
             let _ = net.send(Wish::Fix(Arc::new(self.params.fixed.clone()))).await;
         }
-        let mut checking = Task(spawn_local(checks.run(self.protocol.clone())));
+        let mut checking = Some(Task(spawn_local(checks.run(self.protocol.clone()))));
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
         loop {
@@ -119,9 +145,14 @@ impl Service {
                     Some(message) => self.obey(message, &net).await,
                 },
                 _ = &mut netting => return Err(ServiceFailure::NetEnded),
-                _ = &mut checking.0 => return Err(ServiceFailure::ChecksEnded),
+                () = ended(&mut checking) => return Err(ServiceFailure::ChecksEnded),
                 result = &mut server => return result.map_err(ServiceFailure::Control),
                 () = self.patience() => self.hooks.tell(read_clocks().mono),
+                () = self.upgrading.begun.notified() => {
+                    checking = None;
+                    self.bring_to_rest();
+                }
+                () = self.upgrading.rested.notified() => return self.become_other(netting).await,
             }
         }
         drop(checking);
@@ -264,6 +295,7 @@ impl Service {
             Report::Ready => {
                 self.protocol.send(ToProtocol::Input(Input::Startup));
                 systemd::ready("started");
+                self.guard.dismiss();
             }
             Report::Notice(notice) => self.log.write(read_clocks().utc, self.notice(&notice)),
         }
@@ -318,6 +350,8 @@ pub(super) enum ServiceFailure {
     ChecksEnded,
     /// The control socket cannot be used.
     Control(io::Error),
+    /// Neither another program nor this one once more could be executed.
+    Upgrade(io::Error),
 }
 
 impl fmt::Display for ServiceFailure {
@@ -326,6 +360,7 @@ impl fmt::Display for ServiceFailure {
             Self::Net(error) => error.fmt(f),
             Self::NetEnded => f.write_str("the network service ended by itself"),
             Self::ChecksEnded => f.write_str("the checks ended by themselves"),
+            Self::Upgrade(error) => write!(f, "cannot execute any program: {error}"),
             Self::Control(error) => write!(f, "cannot use the control socket: {error}"),
         }
     }
@@ -340,6 +375,16 @@ struct Task(JoinHandle<()>);
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Waits for the end of a task that should not end; for ever where there is none.
+async fn ended(task: &mut Option<Task>) {
+    match task {
+        Some(task) => {
+            let _ = (&mut task.0).await;
+        }
+        None => std::future::pending().await,
     }
 }
 

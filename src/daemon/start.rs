@@ -10,17 +10,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigmaskHow, Signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
 use super::effects::Effects;
 use super::event_loop::{EventLoop, read_clocks};
+use super::guard::{Guard, Past};
 use super::logging::{self, Log};
 use super::record::Level;
 use super::secrecy;
 use super::service::{Service, ServiceFailure, Setup};
+use super::upgrade::{VERSION, hold_signals};
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
 use crate::control::lock::{LockError, lock};
 use crate::control::server::{BindError, Server};
@@ -47,6 +49,7 @@ pub struct Options {
 
 /// Runs the daemon until it has handed over; returns its exit code.
 pub fn run(options: &Options) -> ExitCode {
+    let (guard, past) = Guard::post();
     if options.exits_with_parent {
         // Cannot fail with a valid signal.
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
@@ -55,21 +58,38 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(log) => log,
         Err(error) => {
             eprintln!("vrrpd: cannot start to log: {error}");
+            guard.leave(&format!("cannot start to log: {error}"));
             return ExitCode::from(EX_SOFTWARE);
         }
     };
-    let result = start(options, &log);
+    guard.catch_panics();
+    tell_past(&past);
+    let result = start(options, &log, (&guard, past));
     if let Err(error) = &result {
         for line in error.to_string().lines() {
             tracing::error!("{line}");
         }
     }
     log.flush(FLUSH_PATIENCE);
+    if let Err(error) = &result {
+        guard.leave(&error.to_string());
+    }
     result.map_or_else(|error| ExitCode::from(error.exit_code()), |()| ExitCode::SUCCESS)
 }
 
+/// Says how this process came to run this program.
+fn tell_past(past: &Past) {
+    match past {
+        Past::Started => {}
+        Past::Upgraded { from } => tracing::info!("took over from version {from}, this is version {VERSION}"),
+        Past::Returned { from, why } => {
+            tracing::error!("version {from} could not take over, back to version {VERSION}: {why}");
+        }
+    }
+}
+
 /// Checks everything, opens everything, then starts the threads.
-fn start(options: &Options, log: &Log) -> Result<(), StartError> {
+fn start(options: &Options, log: &Log, (guard, past): (&Guard, Past)) -> Result<(), StartError> {
     let hidden = secrecy::hide();
     let path = options.config.clone().unwrap_or_else(config::default_path);
     let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
@@ -108,7 +128,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup = Setup { identity, params, routers, log: log.clone(), protocol };
+    let setup = Setup { identity, params, routers, log: log.clone(), protocol, guard: guard.clone(), past };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
@@ -162,8 +182,18 @@ fn place(config: &Config) -> Result<(String, NodeParams), StartError> {
             super::systemd::ready("waiting for an address of this node");
         }
         super::systemd::alive();
+        // A program that took over was given them blocked, and catches none before it has its address.
+        let _ = hold_signals(SigmaskHow::SIG_UNBLOCK);
         wait_for_addresses();
     }
+}
+
+/// Returns what the configuration has for this host, without waiting for anything.
+pub(super) fn params_of_this_host(config: &Config) -> Result<NodeParams, StartError> {
+    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let here = local_addresses().map_err(StartError::System)?;
+    let addresses: Vec<IpAddr> = here.iter().map(|(_, address)| *address).collect();
+    config.for_this_host(&LocalHost { addresses: &addresses, host_name: &host_name }).map_err(StartError::Unplaced)
 }
 
 /// Says whether an address may still come: its interface is missing, or has no address of that family at all.
@@ -200,14 +230,14 @@ fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
 }
 
 /// Returns which sockets the routers need.
-fn wanted_sockets(params: &NodeParams) -> Wanted {
+pub(super) fn wanted_sockets(params: &NodeParams) -> Wanted {
     let any = |family| params.routers.iter().any(|router| router.family == family);
     let ah = params.routers.iter().any(|router| matches!(router.auth, Auth::Ah(_)));
     Wanted { v4: any(Family::V4), v6: any(Family::V6), ah }
 }
 
 /// Says which capability is missing, before the first takeover would find out.
-fn check_capabilities() -> Result<(), StartError> {
+pub(super) fn check_capabilities() -> Result<(), StartError> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(StartError::System)?;
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
@@ -218,7 +248,7 @@ fn check_capabilities() -> Result<(), StartError> {
 
 /// Why the daemon did not start.
 #[derive(Debug)]
-enum StartError {
+pub(super) enum StartError {
     /// The configuration is wrong.
     Config(Problems),
     /// The configuration does not say which node this is.
@@ -238,7 +268,7 @@ enum StartError {
 }
 
 impl StartError {
-    fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         let by_kind = |kind| if kind == io::ErrorKind::PermissionDenied { EX_NOPERM } else { EX_UNAVAILABLE };
         match self {
             Self::Config(_) | Self::Unplaced(_) => EX_CONFIG,

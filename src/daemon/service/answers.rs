@@ -8,7 +8,9 @@ use super::{Net, Service};
 use crate::control::message::{Command, Reply};
 use crate::control::server::Peer;
 use crate::control::status::{self, Seen, TransitionStatus};
+use crate::control::upgrade::UpgradeReply;
 use crate::daemon::channel::{Snapshot, ToProtocol};
+use crate::daemon::upgrade::VERSION;
 use crate::net::service::{Status, Wish};
 
 impl Service {
@@ -18,6 +20,10 @@ impl Service {
             Command::Status => match self.status(&net).await {
                 Some(status) => Reply::Status(Box::new(status)),
                 None => Reply::refusal("the daemon is stopping"),
+            },
+            Command::Upgrade => match self.upgrade().await {
+                Ok(successor) => Reply::Upgrade(UpgradeReply::new(VERSION, successor.version, successor.program)),
+                Err(error) => Reply::refusal(error.to_string()),
             },
         }
     }
@@ -43,6 +49,7 @@ impl Service {
             (group, params.map(AsRef::as_ref), self.hooks.status_of_group(&group.name))
         });
         let stray = |reason| strays.get(&reason).copied().unwrap_or_default();
-        Some(status::status(&self.identity, now, seen, &checks, groups, transitions, stray))
+        let status = status::status(&self.identity, now, seen, &checks, groups, transitions, stray);
+        Some(status::Status { upgrade: self.upgraded.clone(), ..status })
     }
 }
