@@ -4,6 +4,7 @@ mod keys;
 mod programs;
 mod requirements;
 mod secrets;
+mod upgrade;
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 7] = ["run", "check", "convert", "keygen", "status", "demo", "completions"];
+const COMMANDS: [&str; 8] = ["run", "check", "convert", "keygen", "reload", "status", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {

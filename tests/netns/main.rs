@@ -31,8 +31,11 @@ mod serving;
 mod status;
 mod stories;
 mod story;
+mod systemd;
 mod tap;
 mod threats;
+mod unit;
+mod upgrade;
 mod watching;
 mod web;
 

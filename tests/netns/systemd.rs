@@ -36,7 +36,8 @@ impl Booted {
                       exec unshare --fork --kill-child --pid --mount --uts --ipc --cgroup sh \"$2\" \"$3\"";
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "sh", "-c", script, "sh"]).arg(&group.0).arg(boot).arg(root);
-        let process = Process::start(lab.namespace(node)?, &format!("systemd on node {node}"), command, Box::new(|_| {}))?;
+        let process =
+            Process::start(lab.namespace(node)?, &format!("systemd on node {node}"), command, Box::new(|_| {}))?;
         let mut booted = Self { process, _group: group, _scratch: scratch, init: 0, node };
         booted.await_orders()?;
         Ok(booted)
@@ -139,8 +140,9 @@ impl ControlGroup {
         let top = mounts.lines().find_map(of_version_2).ok_or(io::ErrorKind::NotFound.into());
         let top = top.map_err(LabError::kernel("find the version 2 hierarchy of control groups"))?;
         for left in fs::read_dir(&top).into_iter().flatten().flatten() {
-            if left.file_name().to_string_lossy().starts_with(GROUP_PREFIX) {
-                // One in use cannot be removed.
+            let name = left.file_name().to_string_lossy().into_owned();
+            let is_left = name.strip_prefix(GROUP_PREFIX).is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+            if is_left {
                 remove(&left.path());
             }
         }
