@@ -112,12 +112,8 @@ impl VirtualRouter {
         }
         // Where the two intervals differ, the peers count by one of them; the shorter one is safe.
         let interval = self.interval().min(imprint.interval);
-        let patience = master_down_interval(
-            self.params.version,
-            imprint.effective,
-            interval,
-            self.params.master_down_adverts,
-        );
+        let patience =
+            master_down_interval(self.params.version, imprint.effective, interval, self.params.master_down_adverts);
         let until = imprint.advert_at + patience;
         if now < until {
             let priority = Some(imprint.effective).filter(|_| imprint.configured == self.params.priority);
