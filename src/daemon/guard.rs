@@ -19,7 +19,7 @@ use crate::control::upgrade::UpgradeStatus;
 
 /// How this process came to run this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Past {
+pub(super) enum Origin {
     /// It was started.
     Started,
     /// It took the place of a program of this version.
@@ -36,7 +36,7 @@ pub(super) enum Past {
     },
 }
 
-impl Past {
+impl Origin {
     /// Returns what the status says of it.
     pub fn into_status(self) -> Option<UpgradeStatus> {
         match self {
@@ -70,15 +70,15 @@ impl Guard {
     /// Reads the note of the program before, if there was one, and begins to watch. To be called before all else.
     ///
     /// Children of the program before are waited for from here on, so that none stays a zombie.
-    pub fn post() -> (Self, Past) {
-        let Some(note) = Note::own() else { return (Self(None), Past::Started) };
+    pub fn post() -> (Self, Origin) {
+        let Some(note) = Note::own() else { return (Self(None), Origin::Started) };
         let children = own_children();
         if let Some(why) = note.failure {
             forget(note.way_back);
             let _ = thread::Builder::new().name("heirs".to_owned()).spawn(move || await_end(children));
-            return (Self(None), Past::Returned { from: note.from, why });
+            return (Self(None), Origin::Returned { from: note.from, why });
         }
-        let past = Past::Upgraded { from: note.from.clone() };
+        let origin = Origin::Upgraded { from: note.from.clone() };
         let (phase, changed) = (Mutex::new(Phase::Starting), Condvar::new());
         let arguments = own_arguments().unwrap_or_default();
         let shared = Arc::new(Shared { phase, changed, note, arguments });
@@ -89,7 +89,7 @@ impl Guard {
         };
         // Without a thread nobody looks at the time; all else leads back still.
         let _ = thread::Builder::new().name("guard".to_owned()).spawn(watch);
-        (Self(Some(shared)), past)
+        (Self(Some(shared)), origin)
     }
 
     /// Lets a panic of any thread lead back, after it was reported. To be called after the log has set its own hook.

@@ -14,6 +14,8 @@
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
 //! | [`record`] | one log line as values, and its three written forms |
+//! | [`release`] | takes care of what a dead daemon left |
+//! | [`state`] | what this process leaves to the next one |
 //! | [`systemd`] | readiness, watchdog |
 //! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
@@ -30,9 +32,11 @@ pub mod logging;
 mod notices;
 mod preflight;
 pub mod record;
+pub mod release;
 mod secrecy;
 mod service;
 mod start;
+pub mod state;
 pub mod systemd;
 mod telling;
 mod upgrade;

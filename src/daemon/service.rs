@@ -23,7 +23,7 @@ use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
 use super::checks::{Checks, Ports};
 use super::event_loop::read_clocks;
-use super::guard::{Guard, Past};
+use super::guard::{Guard, Origin};
 use super::heartbeat::Heartbeat;
 use super::hooks::Hooks;
 use super::journal::{self, Journal};
@@ -55,7 +55,9 @@ pub(super) struct Setup {
     /// What leads back to the program before until this one is ready.
     pub guard: Guard,
     /// How this process came to run this program.
-    pub past: Past,
+    pub origin: Origin,
+    /// Routers that go on as Master: their addresses stay.
+    pub adopting: Vec<RouterKey>,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -66,6 +68,7 @@ pub(super) struct Service {
     log: Log,
     journal: Rc<RefCell<Journal>>,
     protocol: ProtocolHandle,
+    adopting: Vec<RouterKey>,
     hooks: Hooks,
     ports: Ports,
     guard: Guard,
@@ -79,8 +82,8 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service and the checks that it is to run; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Checks) {
-        let Setup { identity, params, routers, log, protocol, guard, past } = setup;
-        let upgraded = past.into_status();
+        let Setup { identity, params, routers, log, protocol, adopting, guard, origin } = setup;
+        let upgraded = origin.into_status();
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
@@ -94,6 +97,7 @@ impl Service {
             log,
             journal,
             protocol,
+            adopting,
             hooks,
             ports,
             guard,
@@ -128,6 +132,8 @@ impl Service {
         let (net, wishes) = mpsc::channel(CAPACITY);
         let reporter = Rc::clone(&self);
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
+        let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.get(key)?))));
+        let _ = net.send(Wish::Wanted(wanted.collect())).await;
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         // The receiver goes away only together with the task, which is watched below.
         let _ = net.send(Wish::Watch(Watch::of(&self.params))).await;
@@ -172,7 +178,12 @@ impl Service {
                     Some(ToService::Finished) | None => return false,
                     Some(ToService::Signal(signal)) => self.signal(signal),
                     // Nothing takes part yet, so there is nothing to do for it.
-                    Some(ToService::Outputs(..) | ToService::Resync { .. } | ToService::SendFailed { .. }) => {}
+                    Some(
+                        ToService::Outputs(..)
+                        | ToService::Resync { .. }
+                        | ToService::SendFailed { .. }
+                        | ToService::StateLost(_),
+                    ) => {}
                 },
             }
         }
@@ -227,6 +238,9 @@ impl Service {
             ToService::SendFailed { router, errno, count } => {
                 let name = self.routers.get(&router).map_or("?", |params| &params.name);
                 tracing::warn!("VRRP_Instance({name}) send advert error {} ({errno}), {count} times", errno as i32);
+            }
+            ToService::StateLost(error) => {
+                tracing::error!("cannot write the state file, removed it: {error}; a restart will not adopt");
             }
             ToService::Finished => {}
         }

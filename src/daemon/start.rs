@@ -2,11 +2,13 @@
 //!
 //! One stop before: `cli`. One stop after: `daemon::event_loop` and `daemon::service`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
@@ -17,18 +19,22 @@ use tokio::task::LocalSet;
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
 use super::effects::Effects;
 use super::event_loop::{EventLoop, read_clocks};
-use super::guard::{Guard, Past};
+use super::guard::{Guard, Origin};
 use super::logging::{self, Log};
 use super::record::Level;
 use super::secrecy;
 use super::service::{Service, ServiceFailure, Setup};
+use super::state::live::State;
+use super::state::past::Past;
+use super::state::table::Table;
 use super::upgrade::{VERSION, hold_signals};
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
 use crate::control::lock::{LockError, lock};
 use crate::control::server::{BindError, Server};
 use crate::control::status::Identity;
+use crate::engine::input::{Input, RouterKey};
 use crate::engine::node::Node;
-use crate::engine::params::{Auth, NodeParams};
+use crate::engine::params::{Auth, NodeParams, RouterParams};
 use crate::net::socket::{OpenError, Receiver, Sender, Wanted};
 use crate::wire::field::Family;
 
@@ -49,7 +55,7 @@ pub struct Options {
 
 /// Runs the daemon until it has handed over; returns its exit code.
 pub fn run(options: &Options) -> ExitCode {
-    let (guard, past) = Guard::post();
+    let (guard, origin) = Guard::post();
     if options.exits_with_parent {
         // Cannot fail with a valid signal.
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
@@ -63,8 +69,8 @@ pub fn run(options: &Options) -> ExitCode {
         }
     };
     guard.catch_panics();
-    tell_past(&past);
-    let result = start(options, &log, (&guard, past));
+    tell_origin(&origin);
+    let result = start(options, &log, (&guard, origin));
     if let Err(error) = &result {
         for line in error.to_string().lines() {
             tracing::error!("{line}");
@@ -78,18 +84,18 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 /// Says how this process came to run this program.
-fn tell_past(past: &Past) {
-    match past {
-        Past::Started => {}
-        Past::Upgraded { from } => tracing::info!("took over from version {from}, this is version {VERSION}"),
-        Past::Returned { from, why } => {
+fn tell_origin(origin: &Origin) {
+    match origin {
+        Origin::Started => {}
+        Origin::Upgraded { from } => tracing::info!("took over from version {from}, this is version {VERSION}"),
+        Origin::Returned { from, why } => {
             tracing::error!("version {from} could not take over, back to version {VERSION}: {why}");
         }
     }
 }
 
 /// Checks everything, opens everything, then starts the threads.
-fn start(options: &Options, log: &Log, (guard, past): (&Guard, Past)) -> Result<(), StartError> {
+fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Result<(), StartError> {
     let hidden = secrecy::hide();
     let path = options.config.clone().unwrap_or_else(config::default_path);
     let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
@@ -116,9 +122,18 @@ fn start(options: &Options, log: &Log, (guard, past): (&Guard, Past)) -> Result<
 
     let (protocol, inbox) = to_protocol().map_err(StartError::System)?;
     let (to_service, from_protocol) = mpsc::channel(CAPACITY);
-    let node = Node::new(&params);
-    let routers = node.routers().map(|(key, params)| (key, std::sync::Arc::clone(params))).collect();
-    let effects = Effects::new(sender, to_service);
+    let mut node = Node::new(&params);
+    let routers: Routers = node.routers().map(|(key, params)| (key, Arc::clone(params))).collect();
+    let past = Past::read(&runtime_dir).unwrap_or_else(|error| {
+        tracing::warn!("cannot read the state file: {error}");
+        None
+    });
+    adopt(&mut node, past.as_ref(), &routers);
+    let adopting = node.adopting().collect();
+    let table = Table::new(&path, routers.iter().map(|(key, params)| (*key, params.as_ref())));
+    let of = |key| routers.get(&key).map(AsRef::as_ref);
+    let state = State::create(&runtime_dir, table, past.as_ref(), of);
+    let effects = Effects::new(sender, to_service, state);
     let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
     let identity = Identity {
         node: node_name,
@@ -128,7 +143,7 @@ fn start(options: &Options, log: &Log, (guard, past): (&Guard, Past)) -> Result<
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup = Setup { identity, params, routers, log: log.clone(), protocol, guard: guard.clone(), past };
+    let setup = Setup { identity, params, routers, log: log.clone(), protocol, adopting, guard: guard.clone(), origin };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
@@ -146,6 +161,19 @@ fn start(options: &Options, log: &Log, (guard, past): (&Guard, Past)) -> Result<
         Err(_) => Err(StartError::System(io::Error::other("the service thread panicked"))),
     }
 }
+
+/// Tells a node what the process before it left.
+fn adopt(node: &mut Node, past: Option<&Past>, routers: &Routers) {
+    let Some(past) = past else { return };
+    for (&router, params) in routers {
+        if let Some(imprint) = past.imprint(params) {
+            node.handle(read_clocks(), Input::Adopt { router, imprint });
+        }
+    }
+}
+
+/// Configurations by key.
+type Routers = BTreeMap<RouterKey, Arc<RouterParams>>;
 
 /// Ends the protocol thread when the service thread ends, for whatever reason.
 struct Alarm(ProtocolHandle);
@@ -219,7 +247,7 @@ fn wait_for_addresses() {
 }
 
 /// Returns the addresses of all interfaces.
-fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
+pub(super) fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
     let of = |entry: nix::ifaddrs::InterfaceAddress| {
         let storage = entry.address?;
         let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
