@@ -73,6 +73,11 @@ impl Hooks {
         self.notifier.startup().await;
     }
 
+    /// Opens the pipes: the process ran another program before, whose startup program has done its part.
+    pub async fn resume(&self) {
+        self.notifier.resume().await;
+    }
+
     /// Takes note of what an interface is like.
     pub fn look(&self, interface: &Interface) {
         if self.is_heard {

@@ -168,7 +168,12 @@ impl Service {
 
     /// Runs the startup program and opens the pipes; says whether the daemon goes on.
     async fn start_hooks(&self, from_protocol: &mut mpsc::Receiver<ToService>) -> bool {
-        let startup = self.hooks.startup();
+        let startup = async {
+            match &self.upgraded {
+                None => self.hooks.startup().await,
+                Some(_) => self.hooks.resume().await,
+            }
+        };
         tokio::pin!(startup);
         loop {
             tokio::select! {

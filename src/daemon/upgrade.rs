@@ -276,7 +276,7 @@ const PREFLIGHT_OPTION: &str = "--preflight";
 /// The version of [`Handshake`].
 const PREFLIGHT: u32 = 1;
 
-/// The format of the state file that this program writes.
+/// The format of the state file that this program writes: the number in its magic.
 const STATE_FORMAT: u32 = 1;
 
 /// The environment variable with the [`Note`]. Programs that the daemon starts do not get it.
@@ -353,6 +353,11 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_state_file_says_its_format() {
+        assert_eq!(crate::daemon::state::MAGIC, format!("vrrpd-s{STATE_FORMAT}").as_bytes());
     }
 
     #[test]

@@ -75,11 +75,15 @@ impl Notifier {
     ///
     /// What fails is reported and stops nothing. What is told before it reaches no pipe.
     pub async fn startup(&self) {
-        let hooks = self.hooks();
-        if let Some(hook) = &hooks.startup {
+        if let Some(hook) = &self.hooks().startup {
             self.call(hook).await;
         }
-        self.open(&hooks.fifos).await;
+        self.resume().await;
+    }
+
+    /// Opens the pipes alone: the process ran another program before, and the startup program has done its part.
+    pub async fn resume(&self) {
+        self.open(&self.hooks().fifos).await;
     }
 
     /// Replaces the subjects: all there are from here on, at start and at reload.

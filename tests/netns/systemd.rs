@@ -120,6 +120,7 @@ impl Booted {
 
     /// Returns what the journal has of our unit and of systemd about it.
     pub fn journal(&self) -> Result<String, LabError> {
+        self.run(&["journalctl", "--sync"])?;
         self.run(&["journalctl", "--no-pager", "--output=short-precise", "--unit=vrrpd"])
     }
 }

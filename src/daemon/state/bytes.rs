@@ -155,7 +155,7 @@ fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// With the version of the layout.
-const MAGIC: &[u8; 8] = b"vrrpd-s1";
+pub(in crate::daemon) const MAGIC: &[u8; 8] = b"vrrpd-s1";
 
 /// Those of FNV-1a.
 const PRIME: u64 = 0x0000_0100_0000_01b3;

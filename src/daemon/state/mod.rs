@@ -25,6 +25,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+#[cfg(test)]
+pub(super) use bytes::MAGIC;
+
 /// Puts a whole file in the place of the one that is there, at one instant; returns it, open to be written.
 fn replace(runtime_dir: &Path, bytes: &[u8]) -> io::Result<File> {
     let path = path(runtime_dir);
