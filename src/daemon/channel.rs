@@ -1,6 +1,7 @@
 //! What the two threads say to each other. Bounded both ways; the protocol thread never waits.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,10 +9,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
+use crate::engine::change::Reloaded;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Discard, Output};
+use crate::engine::params::NodeParams;
 use crate::engine::snapshot::{CheckSnapshot, GroupSnapshot, RouterSnapshot};
 use crate::engine::time::Now;
+use crate::net::socket::OpenError;
 
 /// From the service thread to the protocol thread.
 #[derive(Debug)]
@@ -22,6 +26,34 @@ pub(super) enum ToProtocol {
     GiveUp,
     /// Somebody asks how things are.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Go on with another configuration.
+    Reload {
+        /// Which.
+        params: Arc<NodeParams>,
+        /// What became of it; what is to be done for it follows as outputs.
+        reply: oneshot::Sender<Result<Reloaded, ReloadRefusal>>,
+    },
+}
+
+/// Why the protocol thread goes on as before.
+#[derive(Debug)]
+pub(super) enum ReloadRefusal {
+    /// The node stops, or has stopped.
+    Stopping,
+    /// A socket that it needs cannot be opened.
+    Socket(OpenError),
+    /// The kernel takes no further socket to wait for.
+    System(io::Error),
+}
+
+impl fmt::Display for ReloadRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopping => f.write_str("the daemon is stopping"),
+            Self::Socket(error) => error.fmt(f),
+            Self::System(error) => write!(f, "cannot wait for a socket: {error}"),
+        }
+    }
 }
 
 /// How things are, and when that was.

@@ -11,7 +11,7 @@ use super::channel::ToService;
 use crate::engine::node::Node;
 use crate::engine::output::{Output, Transmit};
 use crate::engine::time::{Instant, Now};
-use crate::net::socket::Sender;
+use crate::net::socket::{OpenError, Sender, Wanted};
 
 /// The protocol thread's way out.
 pub(super) struct Effects {
@@ -29,6 +29,13 @@ pub(super) struct Effects {
 impl Effects {
     pub fn new(sender: Sender, service: Channel<ToService>) -> Self {
         Self { sender, service, adverts: Vec::new(), lost: 0, failed: 0, failure_told_at: None, is_given_up: false }
+    }
+
+    /// Opens sockets to send by that are wanted and not open yet.
+    ///
+    /// **Errors:** the kernel refused one.
+    pub fn open_more(&mut self, wanted: Wanted) -> Result<(), OpenError> {
+        self.sender.open_more(wanted)
     }
 
     /// Sends this turn's adverts in one go and passes the rest on; says whether the node has finished.

@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
 use super::effects::Effects;
-use super::event_loop::{EventLoop, read_clocks};
+use super::event_loop::{EventLoop, read_clocks, wanted_sockets};
 use super::logging::{self, Log};
 use super::record::Level;
 use super::secrecy;
@@ -26,8 +26,8 @@ use crate::control::lock::{LockError, lock};
 use crate::control::server::{BindError, Server};
 use crate::control::status::Identity;
 use crate::engine::node::Node;
-use crate::engine::params::{Auth, NodeParams};
-use crate::net::socket::{OpenError, Receiver, Sender, Wanted};
+use crate::engine::params::NodeParams;
+use crate::net::socket::{OpenError, Receiver, Sender};
 use crate::wire::field::Family;
 
 /// What the command line says.
@@ -196,13 +196,6 @@ fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
         Some((entry.interface_name, address))
     };
     Ok(getifaddrs()?.filter_map(of).collect())
-}
-
-/// Returns which sockets the routers need.
-fn wanted_sockets(params: &NodeParams) -> Wanted {
-    let any = |family| params.routers.iter().any(|router| router.family == family);
-    let ah = params.routers.iter().any(|router| matches!(router.auth, Auth::Ah(_)));
-    Wanted { v4: any(Family::V4), v6: any(Family::V6), ah }
 }
 
 /// Says which capability is missing, before the first takeover would find out.

@@ -12,6 +12,7 @@
 //! | [`health`] | what checks do to the priority and to the right to take part |
 //! | `offer` | what a Master does whose priority falls |
 //! | `sync`, `regroup` | routers that move together |
+//! | [`change`], `reload` | what another configuration changes |
 //! | [`election`] | who wins, how long to wait |
 //! | `handover` | how long a resigned Master keeps its addresses |
 //! | `send`, `outbox` | the adverts |
@@ -21,6 +22,7 @@
 
 mod authenticate;
 mod backup;
+pub mod change;
 mod clock;
 mod deadlines;
 pub mod election;
@@ -40,6 +42,7 @@ mod peers;
 mod receive;
 mod refusal;
 mod regroup;
+mod reload;
 mod replay;
 pub mod route;
 mod router;

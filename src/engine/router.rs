@@ -138,8 +138,9 @@ impl VirtualRouter {
         if let State::Master(master) = &mut self.state
             && !held.is_empty()
         {
-            master.hold(held.clone());
-            out.push(Output::Announce { router: self.key, vips: held });
+            for vips in master.confirm(held) {
+                out.push(Output::Announce { router: self.key, vips });
+            }
         }
     }
 
