@@ -18,6 +18,7 @@ mod check;
 mod convert;
 mod keygen;
 mod manual;
+mod reload;
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
 pub fn main() -> ExitCode {
@@ -107,6 +108,14 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Have the running daemon read its configuration again.
+    #[command(
+        long_about = "Have the running daemon read its configuration again.\n\n\
+                      The same as the signal HUP, with an answer: what changes, a line for each instance. All of the file is \
+                      checked first; any error leaves everything as it was. What is equal goes on undisturbed.",
+        after_long_help = RELOAD_EXAMPLES
+    )]
+    Reload(ReloadArgs),
     /// Print a fresh key for the HMAC trailer.
     #[command(
         long_about = "Print a fresh key for the HMAC trailer.\n\n\
@@ -215,6 +224,17 @@ pub struct StatusArgs {
     pub runtime_dir: Option<PathBuf>,
 }
 
+/// Arguments of `vrrpd reload`.
+#[derive(Args, Debug)]
+pub struct ReloadArgs {
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Directory of the daemon's socket [default: /run/vrrpd]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub runtime_dir: Option<PathBuf>,
+}
+
 /// Arguments of `vrrpd demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {}
@@ -267,6 +287,10 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Status(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
+        }
+        Command::Reload(args) => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            reload::run(&runtime_dir, args.dry_run)
         }
         Command::Keygen => keygen::run().into(),
         Command::Demo(DemoArgs {}) => demo::run(),
@@ -333,6 +357,16 @@ Examples:
 Exit codes:
   0 running and no instance in FAULT, 1 an instance in FAULT or with a rival,
   3 the daemon is not running
+";
+
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  vrrpd reload --dry-run             What would change, and who would move
+  vrrpd reload                       Change it
+
+Exit codes:
+  0 done, 3 the daemon is not running, 69 the daemon refuses, 77 not permitted,
+  78 wrong configuration: everything is as it was
 ";
 
 const KEYGEN_EXAMPLES: &str = "\

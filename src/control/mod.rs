@@ -3,6 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | [`message`] | requests and replies as values |
+//! | [`changes`] | what a reload changes, as values and as text |
 //! | [`status`] | the status reply from engine snapshots |
 //! | [`summands`] | the effective priority as a sum in words |
 //! | [`lock`] | one daemon per runtime directory |
@@ -15,6 +16,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod changes;
 pub mod client;
 pub mod lock;
 pub mod message;

@@ -7,6 +7,7 @@
 //! | `secrecy` | hides the memory of the process where it holds secrets |
 //! | `service` | the service thread |
 //! | `checks` | runs the checks |
+//! | `reload` | reads the configuration again, and says what it changes |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
 //! | `channel` | what the threads say to each other |
@@ -25,6 +26,7 @@ pub mod journal;
 pub mod logging;
 mod notices;
 pub mod record;
+mod reload;
 mod secrecy;
 mod service;
 mod start;

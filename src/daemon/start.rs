@@ -19,6 +19,7 @@ use super::effects::Effects;
 use super::event_loop::{EventLoop, read_clocks, wanted_sockets};
 use super::logging::{self, Log};
 use super::record::Level;
+use super::reload::Source;
 use super::secrecy;
 use super::service::{Service, ServiceFailure, Setup};
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
@@ -83,7 +84,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;
     let settings = loaded.config.daemon.clone();
-    let runtime_dir = options.runtime_dir.clone().unwrap_or(settings.runtime_dir);
+    let runtime_dir = options.runtime_dir.clone().unwrap_or_else(|| settings.runtime_dir.clone());
     let lock = lock(&runtime_dir).map_err(StartError::Lock)?;
     let (node_name, params) = place(&loaded.config)?;
     // With the secrets of instances that are not for this node.
@@ -100,6 +101,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
     let routers = node.routers().map(|(key, params)| (key, std::sync::Arc::clone(params))).collect();
     let effects = Effects::new(sender, to_service);
     let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
+    let source = Source { path: path.clone(), format: options.format, settings: settings.clone() };
     let identity = Identity {
         node: node_name,
         pid: std::process::id(),
@@ -108,15 +110,15 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup = Setup { identity, params, routers, log: log.clone(), protocol };
+    let setup = Setup { identity, source, params, routers, log: log.clone(), protocol };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
         .spawn(move || {
             let _alarm = alarm;
             LocalSet::new().block_on(&runtime, async {
-                let (service, checks) = Service::new(setup);
-                service.run(checks, server, from_protocol).await
+                let (service, orders) = Service::new(setup);
+                service.run(orders, server, from_protocol).await
             })
         })
         .map_err(StartError::System)?;
@@ -138,7 +140,7 @@ impl Drop for Alarm {
 
 /// Finds out which node of the configuration this host is; waits while its address is not there yet.
 fn place(config: &Config) -> Result<(String, NodeParams), StartError> {
-    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let host_name = host_name();
     let mut is_told = false;
     loop {
         let here = local_addresses().map_err(StartError::System)?;
@@ -187,8 +189,13 @@ fn wait_for_addresses() {
     std::thread::sleep(Duration::from_millis(500));
 }
 
+/// Returns the name of this host; empty when it has none.
+pub(super) fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
 /// Returns the addresses of all interfaces.
-fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
+pub(super) fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
     let of = |entry: nix::ifaddrs::InterfaceAddress| {
         let storage = entry.address?;
         let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));

@@ -9,6 +9,13 @@ pub fn ready(text: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(text)]);
 }
 
+/// Tells that the configuration is being read again; [`ready`] tells that this is over, whatever came of it.
+pub fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+}
+
 /// Tells that the daemon hands over and stops.
 pub fn stopping(text: &str) {
     tell(&[NotifyState::Stopping, NotifyState::Status(text)]);

@@ -60,7 +60,8 @@ impl Node {
             Some((CheckKey(at), Arc::clone(&check.params)))
         });
         let checks = checks.collect();
-        let parting = self.parting.iter().map(|slot| RouterKey(*slot)).collect();
+        let parting = self.parting.iter().map(|slot| RouterKey(*slot));
+        let parting = parting.filter(|key| self.router(key.0).is_some_and(VirtualRouter::wants_vips)).collect();
         Some(Reloaded { plan, routers, checks, parting })
     }
 
