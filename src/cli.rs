@@ -19,6 +19,7 @@ mod convert;
 mod keygen;
 mod manual;
 mod release;
+mod reload;
 mod upgrade;
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
@@ -109,7 +110,13 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
-    /// Let the running daemon become the program on the disk.
+    /// Have the running daemon read its configuration again.
+    #[command(
+        long_about = "Have the running daemon read its configuration again.\n\n\
+                      The same as the signal HUP, with an answer: what changes, a line for each instance. All of the file is \
+                      checked first; any error leaves everything as it was. What is equal goes on undisturbed.",
+        after_long_help = RELOAD_EXAMPLES
+    )]
     Reload(ReloadArgs),
     /// Print a fresh key for the HMAC trailer.
     #[command(
@@ -236,8 +243,11 @@ pub struct StatusArgs {
 /// Arguments of `vrrpd reload`.
 #[derive(Args, Debug)]
 pub struct ReloadArgs {
-    /// Become the program on the disk
+    /// Only say what would change.
     #[arg(long)]
+    pub dry_run: bool,
+    /// Become the program on the disk, too.
+    #[arg(long, conflicts_with = "dry_run")]
     pub exec: bool,
     /// Directory of the daemon's socket [default: /run/vrrpd]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -308,7 +318,10 @@ fn dispatch(command: Command) -> ExitCode {
         }
         Command::Reload(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
-            upgrade::run(&runtime_dir)
+            match args.exec {
+                true => upgrade::run(&runtime_dir),
+                false => reload::run(&runtime_dir, args.dry_run),
+            }
         }
         Command::Keygen => keygen::run().into(),
         Command::Release(args) => {
@@ -379,6 +392,16 @@ Examples:
 Exit codes:
   0 running and no instance in FAULT, 1 an instance in FAULT or with a rival,
   3 the daemon is not running
+";
+
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  vrrpd reload --dry-run             What would change, and who would move
+  vrrpd reload                       Change it
+
+Exit codes:
+  0 done, 3 the daemon is not running, 69 the daemon refuses, 77 not permitted,
+  78 wrong configuration: everything is as it was
 ";
 
 const KEYGEN_EXAMPLES: &str = "\

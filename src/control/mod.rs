@@ -3,6 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | [`message`] | requests and replies as values |
+//! | [`changes`] | what a reload changes, as values and as text |
 //! | [`status`] | the status reply from engine snapshots |
 //! | [`upgrade`] | a live upgrade: the answer, the status, the wait |
 //! | [`summands`] | the effective priority as a sum in words |
@@ -16,6 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod changes;
 pub mod client;
 pub mod lock;
 pub mod message;

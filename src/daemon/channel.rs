@@ -1,6 +1,7 @@
 //! What the two threads say to each other. Bounded both ways; the protocol thread never waits.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,11 +9,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
+use super::state::table::Table;
 use super::upgrade::Replacement;
+use crate::engine::change::Reloaded;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Discard, Output};
+use crate::engine::params::NodeParams;
 use crate::engine::snapshot::{CheckSnapshot, GroupSnapshot, RouterSnapshot};
 use crate::engine::time::{Instant, Now};
+use crate::net::socket::OpenError;
 
 /// From the service thread to the protocol thread.
 #[derive(Debug)]
@@ -27,6 +32,36 @@ pub(super) enum ToProtocol {
     Replace(Replacement, oneshot::Sender<io::Error>),
     /// Somebody asks for a sign of life: when the turn began that took this in, at its end.
     Ping(oneshot::Sender<Instant>),
+    /// Write another table of routers into the state file.
+    Describe(Table),
+    /// Go on with another configuration.
+    Reload {
+        /// Which.
+        params: Arc<NodeParams>,
+        /// What became of it; what is to be done for it follows as outputs.
+        reply: oneshot::Sender<Result<Reloaded, ReloadRefusal>>,
+    },
+}
+
+/// Why the protocol thread goes on as before.
+#[derive(Debug)]
+pub(super) enum ReloadRefusal {
+    /// The node stops, or has stopped.
+    Stopping,
+    /// A socket that it needs cannot be opened.
+    Socket(OpenError),
+    /// The kernel takes no further socket to wait for.
+    System(io::Error),
+}
+
+impl fmt::Display for ReloadRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopping => f.write_str("the daemon is stopping"),
+            Self::Socket(error) => error.fmt(f),
+            Self::System(error) => write!(f, "cannot wait for a socket: {error}"),
+        }
+    }
 }
 
 /// How things are, and when that was.

@@ -13,7 +13,7 @@ use crate::engine::input::RouterKey;
 use crate::engine::node::Node;
 use crate::engine::output::{EventKind, Output, Transmit};
 use crate::engine::time::{Instant, Now};
-use crate::net::socket::Sender;
+use crate::net::socket::{OpenError, Sender, Wanted};
 
 /// The protocol thread's way out.
 pub(super) struct Effects {
@@ -47,6 +47,13 @@ impl Effects {
             is_given_up: false,
             has_sent: false,
         }
+    }
+
+    /// Opens sockets to send by that are wanted and not open yet.
+    ///
+    /// **Errors:** the kernel refused one.
+    pub fn open_more(&mut self, wanted: Wanted) -> Result<(), OpenError> {
+        self.sender.open_more(wanted)
     }
 
     /// Sends this turn's adverts in one go and passes the rest on; says whether the node has finished.

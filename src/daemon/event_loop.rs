@@ -5,12 +5,13 @@
 //! Master's adverts go out between two batches, so that a flood cannot silence it. It never blocks and never logs: what it has to say goes
 //! to the service thread. One stop before and after: `engine::node`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigmaskHow;
 use nix::sys::time::TimeSpec;
@@ -20,21 +21,27 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use tokio::sync::oneshot;
 
-use super::channel::{Inbox, Signal, Snapshot, ToProtocol, ToService};
+use super::channel::{Inbox, ReloadRefusal, Signal, Snapshot, ToProtocol, ToService};
 use super::effects::Effects;
 use super::upgrade::{Replacement, hold_signals};
-use crate::engine::input::{Input, Interface};
+use crate::engine::change::Reloaded;
+use crate::engine::input::Input;
 use crate::engine::node::Node;
 use crate::engine::output::Discard;
-use crate::engine::params::Transport;
+use crate::engine::params::{Auth, NodeParams};
 use crate::engine::time::{Instant, Now};
-use crate::net::socket::{Groups, Receiver};
+use crate::net::socket::{Groups, Receiver, Wanted};
+use crate::wire::field::Family;
 
 /// Everything the protocol thread owns.
 pub(super) struct EventLoop {
     node: Node,
     receiver: Receiver,
     groups: Groups,
+    /// What was joined: interface index and group.
+    joined: BTreeSet<(u32, IpAddr)>,
+    /// Some router that a reload ended still listens for its successor.
+    is_parting: bool,
     effects: Effects,
     inbox: Inbox,
     signals: SignalDelivery<UnixStream, WithOrigin>,
@@ -94,6 +101,8 @@ impl EventLoop {
             node,
             receiver,
             groups: Groups::new(),
+            joined: BTreeSet::new(),
+            is_parting: false,
             effects,
             inbox,
             signals,
@@ -139,6 +148,9 @@ impl EventLoop {
                 self.take_signals(now);
             }
             self.node.handle(now, Input::Timeout);
+            if self.is_parting && !self.node.is_parting() {
+                self.regroup();
+            }
             if self.effects.carry_out(now, &mut self.node) {
                 break;
             }
@@ -203,17 +215,26 @@ impl EventLoop {
     }
 
     fn take_messages(&mut self, now: Now) {
-        for message in self.inbox.drain() {
+        let messages: Vec<ToProtocol> = self.inbox.drain().collect();
+        for message in messages {
             match message {
                 ToProtocol::Input(Input::Interface(interface)) => {
-                    join_groups(&self.node, &mut self.groups, &interface);
                     self.node.handle(now, Input::Interface(interface));
+                    self.regroup();
                 }
                 ToProtocol::Ping(reply) => self.pings.push(reply),
                 ToProtocol::Replace(replacement, reply) => {
                     self.succession = Some(Succession { replacement, reply, since: now.mono });
                 }
+                ToProtocol::Describe(table) => {
+                    // Where that fails the one of before stays, whose routers are known by all that they are.
+                    let _ = self.effects.state().rewrite(&table);
+                }
                 ToProtocol::GiveUp => self.effects.give_up(),
+                ToProtocol::Reload { params, reply } => {
+                    // Nobody waits any more when this fails.
+                    let _ = reply.send(self.reload(now, &params));
+                }
                 ToProtocol::Input(input) => self.node.handle(now, input),
                 ToProtocol::Snapshot(reply) => {
                     // Nobody waits any more when this fails.
@@ -223,6 +244,43 @@ impl EventLoop {
                 }
             }
         }
+    }
+
+    /// Goes on with another configuration: what may fail comes first, so that nothing is half done.
+    fn reload(&mut self, now: Now, params: &NodeParams) -> Result<Reloaded, ReloadRefusal> {
+        if self.is_stopping {
+            return Err(ReloadRefusal::Stopping);
+        }
+        let wanted = wanted_sockets(params);
+        let watched = self.receiver.fds().count();
+        self.effects.open_more(wanted).map_err(ReloadRefusal::Socket)?;
+        let opened = self.receiver.open_more(wanted).map_err(ReloadRefusal::Socket);
+        if self.receiver.fds().count() != watched {
+            for socket in self.receiver.fds() {
+                match self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, Source::Socket as u64)) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(errno) => return Err(ReloadRefusal::System(errno.into())),
+                }
+            }
+        }
+        opened?;
+        let reloaded = self.node.reload(now, params).ok_or(ReloadRefusal::Stopping)?;
+        self.regroup();
+        Ok(reloaded)
+    }
+
+    /// Joins the groups that routers listen to and leaves those that none does any more.
+    fn regroup(&mut self) {
+        let wanted = self.node.memberships();
+        for (index, group) in self.joined.difference(&wanted) {
+            self.groups.leave(*index, *group);
+        }
+        for (index, group) in &wanted {
+            // Refused only while the interface cannot do multicast; its next change tries again.
+            let _ = self.groups.join(*index, *group);
+        }
+        self.joined = wanted;
+        self.is_parting = self.node.is_parting();
     }
 
     fn take_signals(&mut self, now: Now) {
@@ -281,19 +339,11 @@ impl EventLoop {
     }
 }
 
-/// Joins the multicast groups that routers on an interface need; an interface that was made again needs it again.
-fn join_groups(node: &Node, groups: &mut Groups, interface: &Interface) {
-    let Some(index) = interface.index else { return };
-    for (_, params) in node.routers().filter(|(_, params)| params.interface == interface.name) {
-        let group: Option<IpAddr> = match &params.transport {
-            Transport::Multicast { group } => Some(*group),
-            Transport::Unicast { also, .. } => *also,
-        };
-        if let Some(group) = group {
-            // Refused only while the interface cannot do multicast; its next change tries again.
-            let _ = groups.join(index, group);
-        }
-    }
+/// Returns which sockets the routers of a configuration need.
+pub(super) fn wanted_sockets(params: &NodeParams) -> Wanted {
+    let any = |family| params.routers.iter().any(|router| router.family == family);
+    let ah = params.routers.iter().any(|router| matches!(router.auth, Auth::Ah(_)));
+    Wanted { v4: any(Family::V4), v6: any(Family::V6), ah }
 }
 
 /// Returns how many packets fitted no router or could not be read, by reason.
@@ -363,19 +413,19 @@ mod tests {
 
     use super::*;
     use crate::control::samples;
-    use crate::engine::params::{NodeParams, RouterParams};
+    use crate::engine::input::Interface;
+    use crate::engine::params::{NodeParams, RouterParams, Transport};
 
     fn node(transport: Transport) -> Node {
         let router = RouterParams { interface: "lo".to_owned(), transport, ..samples::params("web") };
         Node::new(&NodeParams { routers: vec![Arc::new(router)], ..NodeParams::default() })
     }
 
-    fn joined(node: &Node) -> bool {
-        let mut groups = Groups::new();
+    fn joined(mut node: Node) -> bool {
         let (name, addresses, elsewhere) = ("lo".to_owned(), Vec::new(), Vec::new());
         let interface = Interface { name, index: Some(1), is_up: true, addresses, elsewhere };
-        join_groups(node, &mut groups, &interface);
-        groups.contains(1, GROUP)
+        node.handle(samples::NOW, Input::Interface(interface));
+        node.memberships().contains(&(1, GROUP))
     }
 
     const GROUP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 18));
@@ -383,9 +433,9 @@ mod tests {
     #[test]
     fn a_group_is_joined_also_beside_unicast_peers() {
         let peers = samples::params("web").peers().to_vec();
-        assert!(joined(&node(Transport::Multicast { group: GROUP })));
-        assert!(joined(&node(Transport::Unicast { peers: peers.clone(), also: Some(GROUP) })));
-        assert!(!joined(&node(Transport::Unicast { peers, also: None })));
+        assert!(joined(node(Transport::Multicast { group: GROUP })));
+        assert!(joined(node(Transport::Unicast { peers: peers.clone(), also: Some(GROUP) })));
+        assert!(!joined(node(Transport::Unicast { peers, also: None })));
     }
 
     #[test]

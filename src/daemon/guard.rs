@@ -80,7 +80,7 @@ impl Guard {
         }
         let origin = Origin::Upgraded { from: note.from.clone() };
         let (phase, changed) = (Mutex::new(Phase::Starting), Condvar::new());
-        let arguments = own_arguments().unwrap_or_default();
+        let arguments = arguments_as(&note.name);
         let shared = Arc::new(Shared { phase, changed, note, arguments });
         let watched = Arc::clone(&shared);
         let watch = move || {
@@ -156,6 +156,12 @@ impl Shared {
         let error = become_program(&path_of(note.way_back), &self.arguments, &note);
         tracing::error!("cannot go back to version {}: {error}", self.note.from);
     }
+}
+
+/// Returns the arguments of this process, under the name of the program before.
+fn arguments_as(name: &str) -> Vec<CString> {
+    let arguments = own_arguments().unwrap_or_default();
+    CString::new(name).into_iter().chain(arguments.into_iter().skip(1)).collect()
 }
 
 /// Closes the descriptor of the program before.

@@ -7,6 +7,7 @@
 //! | `secrecy` | hides the memory of the process where it holds secrets |
 //! | `service` | the service thread |
 //! | `checks` | runs the checks |
+//! | `reload` | reads the configuration again, and says what it changes |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
 //! | `heartbeat` | whether the protocol thread turns in time |
@@ -33,6 +34,7 @@ mod notices;
 mod preflight;
 pub mod record;
 pub mod release;
+mod reload;
 mod secrecy;
 mod service;
 mod start;

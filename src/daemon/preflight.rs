@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use super::event_loop::wanted_sockets;
 use super::secrecy;
 use super::start::{self, Options, StartError};
 use super::upgrade::Handshake;
@@ -35,7 +36,7 @@ fn rehearse(options: &Options) -> Result<(), StartError> {
     start::check_capabilities()?;
     // A daemon that runs has its address; one that is missing is not waited for here.
     let params = start::params_of_this_host(&loaded.config)?;
-    let wanted = start::wanted_sockets(&params);
+    let wanted = wanted_sockets(&params);
     Receiver::open(wanted).map_err(StartError::Socket)?;
     Sender::open(wanted).map_err(StartError::Socket)?;
     Ok(())

@@ -5,6 +5,7 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod reloading;
 mod upgrading;
 
 use std::cell::RefCell;
@@ -21,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
-use super::checks::{Checks, Ports};
+use super::checks::Checks;
 use super::event_loop::read_clocks;
 use super::guard::{Guard, Origin};
 use super::heartbeat::Heartbeat;
@@ -30,24 +31,28 @@ use super::journal::{self, Journal};
 use super::logging::Log;
 use super::notices;
 use super::record::Record;
+use super::reload::Source;
 use super::systemd;
 use super::telling::Withdrawal;
 use crate::child::settle_thread;
 use crate::control::server::Server;
 use crate::control::status::Identity;
 use crate::control::upgrade::UpgradeStatus;
-use crate::engine::input::{Input, RouterKey};
+use crate::engine::input::{CheckKey, Input, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
-use crate::engine::params::{Fixed, NodeParams, RouterParams};
+use crate::engine::params::{CheckParams, Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
 use crate::net::service::{NetService, Report, ServiceError, Wish};
+use reloading::{Order, Reloading};
 use upgrading::Upgrading;
 
 /// What the service thread is to know from the start.
 pub(super) struct Setup {
     pub identity: Identity,
+    /// What a reload reads.
+    pub source: Source,
     pub params: NodeParams,
     pub routers: BTreeMap<RouterKey, Arc<RouterParams>>,
     pub log: Log,
@@ -62,15 +67,17 @@ pub(super) struct Setup {
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
 pub(super) struct Service {
-    identity: Identity,
-    params: NodeParams,
-    routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+    identity: RefCell<Identity>,
+    params: RefCell<Arc<NodeParams>>,
+    /// Those of the configuration, and those that a reload ended for as long as they hold addresses.
+    routers: RefCell<BTreeMap<RouterKey, Arc<RouterParams>>>,
+    reloading: Reloading,
     log: Log,
     journal: Rc<RefCell<Journal>>,
     protocol: ProtocolHandle,
     adopting: Vec<RouterKey>,
     hooks: Hooks,
-    ports: Ports,
+    checks: Checks,
     guard: Guard,
     upgrading: Upgrading,
     upgraded: Option<UpgradeStatus>,
@@ -80,33 +87,33 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Makes the service and the checks that it is to run; inside a `LocalSet` only.
-    pub fn new(setup: Setup) -> (Rc<Self>, Checks) {
-        let Setup { identity, params, routers, log, protocol, adopting, guard, origin } = setup;
-        let upgraded = origin.into_status();
+    /// Makes the service, and the way by which configurations come to [`Service::run`]; inside a `LocalSet` only.
+    pub fn new(setup: Setup) -> (Rc<Self>, Orders) {
+        let Setup { identity, source, params, routers, log, protocol, adopting, guard, origin } = setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
         let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
-        let (checks, ports) = Checks::new(&params);
-        let (states, told, upgrading) = (RefCell::default(), RefCell::default(), Upgrading::default());
+        let checks = Checks::new(protocol.clone());
+        let (reloading, orders) = Reloading::new(source);
         let service = Self {
-            identity,
-            params,
-            routers,
+            identity: RefCell::new(identity),
+            params: RefCell::new(Arc::new(params)),
+            routers: RefCell::new(routers),
+            reloading,
             log,
             journal,
             protocol,
             adopting,
             hooks,
-            ports,
+            checks,
             guard,
-            upgrading,
-            upgraded,
-            states,
-            told,
+            upgrading: Upgrading::default(),
+            upgraded: origin.into_status(),
+            states: RefCell::default(),
+            told: RefCell::default(),
         };
-        (Rc::new(service), checks)
+        (Rc::new(service), orders)
     }
 
     /// Serves until the protocol thread has finished, the kernel holds none of our addresses and hooks were told.
@@ -115,13 +122,14 @@ impl Service {
     /// one waits for room. **Errors:** netlink or the control socket cannot be used at all, or a task ended.
     pub async fn run(
         self: Rc<Self>,
-        checks: Checks,
+        mut orders: Orders,
         server: Server,
         mut from_protocol: mpsc::Receiver<ToService>,
     ) -> Result<(), ServiceFailure> {
         let _watchdog = Task(spawn_local(systemd::feed_watchdog(Heartbeat::new(self.protocol.clone()))));
-        audit::warn(&self.params);
-        for note in settle_thread().iter().filter(|_| audit::runs_programs(&self.params)) {
+        let params = Arc::clone(&self.params.borrow());
+        audit::warn(&params);
+        for note in settle_thread().iter().filter(|_| audit::runs_programs(&params)) {
             tracing::warn!("{note}");
         }
         if !self.start_hooks(&mut from_protocol).await {
@@ -132,15 +140,17 @@ impl Service {
         let (net, wishes) = mpsc::channel(CAPACITY);
         let reporter = Rc::clone(&self);
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
-        let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.get(key)?))));
-        let _ = net.send(Wish::Wanted(wanted.collect())).await;
+        let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.borrow().get(key)?))));
+        let wanted = Wish::Wanted(wanted.collect());
+        let _ = net.send(wanted).await;
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         // The receiver goes away only together with the task, which is watched below.
-        let _ = net.send(Wish::Watch(Watch::of(&self.params))).await;
-        if self.params.fixed != Fixed::default() {
-            let _ = net.send(Wish::Fix(Arc::new(self.params.fixed.clone()))).await;
+        let _ = net.send(Wish::Watch(Watch::of(&params))).await;
+        if params.fixed != Fixed::default() {
+            let _ = net.send(Wish::Fix(Arc::new(params.fixed.clone()))).await;
         }
-        let mut checking = Some(Task(spawn_local(checks.run(self.protocol.clone()))));
+        self.checks.replace(&numbered(&params), &params.hooks.scripts);
+        drop(params);
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
         loop {
@@ -151,23 +161,23 @@ impl Service {
                     Some(message) => self.obey(message, &net).await,
                 },
                 _ = &mut netting => return Err(ServiceFailure::NetEnded),
-                () = ended(&mut checking) => return Err(ServiceFailure::ChecksEnded),
+                () = self.checks.failed() => return Err(ServiceFailure::ChecksEnded),
+                Some(order) = orders.recv() => self.carry_out_order(order, &net).await,
                 result = &mut server => return result.map_err(ServiceFailure::Control),
                 () = self.patience() => self.hooks.tell(read_clocks().mono),
-                () = self.upgrading.begun.notified() => {
-                    checking = None;
-                    self.bring_to_rest();
-                }
+                () = self.upgrading.begun.notified() => self.bring_to_rest(),
                 () = self.upgrading.rested.notified() => return self.become_other(netting).await,
             }
         }
-        drop(checking);
+        self.checks.stop();
+        // Who waits for a reload hears that there is none.
+        drop(orders);
         self.end(&net).await;
         Ok(())
     }
 
     /// Runs the startup program and opens the pipes; says whether the daemon goes on.
-    async fn start_hooks(&self, from_protocol: &mut mpsc::Receiver<ToService>) -> bool {
+    async fn start_hooks(self: &Rc<Self>, from_protocol: &mut mpsc::Receiver<ToService>) -> bool {
         let startup = async {
             match &self.upgraded {
                 None => self.hooks.startup().await,
@@ -200,7 +210,7 @@ impl Service {
         systemd::stopping("removing addresses");
         settle(net, Wish::Wanted(Vec::new())).await;
         self.hooks.stop(HOOKS_PATIENCE).await;
-        if self.params.fixed != Fixed::default() {
+        if self.params.borrow().fixed != Fixed::default() {
             settle(net, Wish::Fix(Arc::default())).await;
         }
         self.hooks.shutdown().await;
@@ -222,6 +232,11 @@ impl Service {
                     if let Some(wish) = self.carry_out(now, &output) {
                         let _ = net.send(wish).await;
                     }
+                    if let Output::ReleaseVips { router } = output
+                        && self.reloading.is_parting(router)
+                    {
+                        self.await_end(router, net).await;
+                    }
                     if let Some((router, withdrawal)) = self.hooks.observe(now, &output) {
                         self.await_withdrawal(router, withdrawal, net).await;
                     }
@@ -230,8 +245,15 @@ impl Service {
             }
             ToService::Resync { wanted, lost } => {
                 tracing::warn!(lost, "the service thread fell behind; wishes are made up for");
-                let params = |key| Some((key, Arc::clone(self.routers.get(&key)?)));
-                let _ = net.send(Wish::Wanted(wanted.into_iter().filter_map(params).collect())).await;
+                for router in self.reloading.parting().into_iter().filter(|router| !wanted.contains(router)) {
+                    self.await_end(router, net).await;
+                }
+                let wanted = {
+                    let routers = self.routers.borrow();
+                    let params = |key| Some((key, Arc::clone(routers.get(&key)?)));
+                    wanted.into_iter().filter_map(params).collect()
+                };
+                let _ = net.send(Wish::Wanted(wanted)).await;
                 if let Some(snapshot) = self.snapshot().await {
                     let states = snapshot.routers.iter().map(|router| (router.key, router.state));
                     self.states.replace(states.collect());
@@ -241,7 +263,8 @@ impl Service {
             }
             ToService::Signal(signal) => self.signal(signal),
             ToService::SendFailed { router, errno, count } => {
-                let name = self.routers.get(&router).map_or("?", |params| &params.name);
+                let routers = self.routers.borrow();
+                let name = routers.get(&router).map_or("?", |params| &params.name);
                 tracing::warn!("VRRP_Instance({name}) send advert error {} ({errno}), {count} times", errno as i32);
             }
             ToService::StateLost(error) => {
@@ -256,7 +279,8 @@ impl Service {
     fn carry_out(&self, now: Now, output: &Output) -> Option<Wish> {
         match output {
             Output::AcquireVips { router } => {
-                Some(Wish::Acquire { router: *router, params: Arc::clone(self.routers.get(router)?) })
+                let params = Arc::clone(self.routers.borrow().get(router)?);
+                Some(Wish::Acquire { router: *router, params })
             }
             Output::ReleaseVips { router } => Some(Wish::Release { router: *router }),
             Output::Announce { router, vips } => Some(Wish::Announce { router: *router, vips: vips.clone() }),
@@ -270,9 +294,9 @@ impl Service {
 
     /// Tells the hooks when the kernel has none of a router's addresses any more.
     async fn await_withdrawal(self: &Rc<Self>, router: RouterKey, withdrawal: Withdrawal, net: &Net) {
-        let Some(params) = self.routers.get(&router) else { return };
+        let Some(params) = self.routers.borrow().get(&router).cloned() else { return };
         let (reply, is_gone) = oneshot::channel();
-        let _ = net.send(Wish::Withdrawn { params: Arc::clone(params), reply }).await;
+        let _ = net.send(Wish::Withdrawn { params, reply }).await;
         let service = Rc::clone(self);
         spawn_local(async move {
             // An error means that the network service is gone, and with it the daemon.
@@ -283,10 +307,16 @@ impl Service {
     }
 
     fn write_down(&self, now: Now, event: &Event) {
-        let params = event.router.and_then(|router| self.routers.get(&router));
+        let routers = self.routers.borrow();
+        let params = event.router.and_then(|router| routers.get(&router));
         self.journal.borrow_mut().write(now, params.map(AsRef::as_ref), event);
         if let (EventKind::Transition(transition), Some(router)) = (&event.kind, event.router) {
-            self.states.borrow_mut().insert(router, transition.to);
+            let mut states = self.states.borrow_mut();
+            if self.reloading.is_parting(router) {
+                states.remove(&router);
+            } else {
+                states.insert(router, transition.to);
+            }
         }
     }
 
@@ -306,7 +336,7 @@ impl Service {
     fn report(&self, report: Report) {
         match report {
             Report::Interface(interface) => {
-                self.ports.look(&interface);
+                self.checks.look(&interface);
                 self.hooks.look(&interface);
                 self.protocol.send(ToProtocol::Input(Input::Interface(interface)));
             }
@@ -321,13 +351,14 @@ impl Service {
     }
 
     fn notice(&self, notice: &Notice) -> Record {
+        let routers = self.routers.borrow();
         let router = match notice {
             Notice::PutBack { router, .. }
             | Notice::Refused { router, .. }
             | Notice::Accepted { router, .. }
             | Notice::EntryPutBack { router, .. }
             | Notice::EntryRefused { router, .. }
-            | Notice::EntryAccepted { router, .. } => self.routers.get(router),
+            | Notice::EntryAccepted { router, .. } => routers.get(router),
             Notice::Stuck { .. }
             | Notice::EntryStuck { .. }
             | Notice::LeftoverEntries { .. }
@@ -339,19 +370,23 @@ impl Service {
         notices::record(notice, router.map(|params| params.name.as_str()))
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(self: &Rc<Self>, signal: Signal) {
         let (name, action) = match signal.number {
             signal_hook::consts::SIGTERM => ("SIGTERM", "handing over and stopping"),
             signal_hook::consts::SIGINT => ("SIGINT", "handing over and stopping"),
-            signal_hook::consts::SIGHUP => ("SIGHUP", "nothing is reloaded by this version"),
+            signal_hook::consts::SIGHUP => ("SIGHUP", "reloading"),
             _ => ("SIGUSR1", "writing the state to the log"),
         };
         let signal = journal::Signal { name, sender: signal.sender };
         let now = read_clocks();
         self.journal.borrow_mut().write_signal(now, signal, action);
+        if name == "SIGHUP" {
+            self.reload_by_signal();
+        }
         if name == "SIGUSR1" {
+            let routers = self.routers.borrow();
             for (key, state) in self.states.borrow().iter() {
-                let name = self.routers.get(key).map_or("?", |params| &params.name);
+                let name = routers.get(key).map_or("?", |params| &params.name);
                 tracing::info!("VRRP_Instance({name}) is in {state} STATE");
             }
         }
@@ -388,22 +423,20 @@ impl fmt::Display for ServiceFailure {
 /// The way to the network service.
 type Net = mpsc::Sender<Wish>;
 
-/// A task that ends with this value. That of the checks ends their programs.
+/// Configurations to go on with.
+pub(super) type Orders = mpsc::UnboundedReceiver<Order>;
+
+/// Returns the checks of a node that was just made, with their numbers.
+fn numbered(params: &NodeParams) -> Vec<(CheckKey, Arc<CheckParams>)> {
+    (0..).map(CheckKey).zip(params.checks.iter().cloned()).collect()
+}
+
+/// A task that ends with this value.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Waits for the end of a task that should not end; for ever where there is none.
-async fn ended(task: &mut Option<Task>) {
-    match task {
-        Some(task) => {
-            let _ = (&mut task.0).await;
-        }
-        None => std::future::pending().await,
     }
 }
 

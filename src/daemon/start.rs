@@ -18,10 +18,11 @@ use tokio::task::LocalSet;
 
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
 use super::effects::Effects;
-use super::event_loop::{EventLoop, read_clocks};
+use super::event_loop::{EventLoop, read_clocks, wanted_sockets};
 use super::guard::{Guard, Origin};
 use super::logging::{self, Log};
 use super::record::Level;
+use super::reload::Source;
 use super::secrecy;
 use super::service::{Service, ServiceFailure, Setup};
 use super::state::live::State;
@@ -34,8 +35,8 @@ use crate::control::server::{BindError, Server};
 use crate::control::status::Identity;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::node::Node;
-use crate::engine::params::{Auth, NodeParams, RouterParams};
-use crate::net::socket::{OpenError, Receiver, Sender, Wanted};
+use crate::engine::params::{NodeParams, RouterParams};
+use crate::net::socket::{OpenError, Receiver, Sender};
 use crate::wire::field::Family;
 
 /// What the command line says.
@@ -109,7 +110,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;
     let settings = loaded.config.daemon.clone();
-    let runtime_dir = options.runtime_dir.clone().unwrap_or(settings.runtime_dir);
+    let runtime_dir = options.runtime_dir.clone().unwrap_or_else(|| settings.runtime_dir.clone());
     let lock = lock(&runtime_dir).map_err(StartError::Lock)?;
     let (node_name, params) = place(&loaded.config)?;
     // With the secrets of instances that are not for this node.
@@ -135,6 +136,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let state = State::create(&runtime_dir, table, past.as_ref(), of);
     let effects = Effects::new(sender, to_service, state);
     let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
+    let source = Source { path: path.clone(), format: options.format, settings: settings.clone() };
     let identity = Identity {
         node: node_name,
         pid: std::process::id(),
@@ -143,15 +145,16 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup = Setup { identity, params, routers, log: log.clone(), protocol, adopting, guard: guard.clone(), origin };
+    let setup =
+        Setup { identity, source, params, routers, log: log.clone(), protocol, adopting, guard: guard.clone(), origin };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
         .spawn(move || {
             let _alarm = alarm;
             LocalSet::new().block_on(&runtime, async {
-                let (service, checks) = Service::new(setup);
-                service.run(checks, server, from_protocol).await
+                let (service, orders) = Service::new(setup);
+                service.run(orders, server, from_protocol).await
             })
         })
         .map_err(StartError::System)?;
@@ -186,7 +189,7 @@ impl Drop for Alarm {
 
 /// Finds out which node of the configuration this host is; waits while its address is not there yet.
 fn place(config: &Config) -> Result<(String, NodeParams), StartError> {
-    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let host_name = host_name();
     let mut is_told = false;
     loop {
         let here = local_addresses().map_err(StartError::System)?;
@@ -246,6 +249,11 @@ fn wait_for_addresses() {
     std::thread::sleep(Duration::from_millis(500));
 }
 
+/// Returns the name of this host; empty when it has none.
+pub(super) fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
 /// Returns the addresses of all interfaces.
 pub(super) fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
     let of = |entry: nix::ifaddrs::InterfaceAddress| {
@@ -255,13 +263,6 @@ pub(super) fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
         Some((entry.interface_name, address))
     };
     Ok(getifaddrs()?.filter_map(of).collect())
-}
-
-/// Returns which sockets the routers need.
-pub(super) fn wanted_sockets(params: &NodeParams) -> Wanted {
-    let any = |family| params.routers.iter().any(|router| router.family == family);
-    let ah = params.routers.iter().any(|router| matches!(router.auth, Auth::Ah(_)));
-    Wanted { v4: any(Family::V4), v6: any(Family::V6), ah }
 }
 
 /// Says which capability is missing, before the first takeover would find out.

@@ -16,6 +16,13 @@ pub fn ready(text: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(text)]);
 }
 
+/// Tells that the configuration is being read again; [`ready`] tells that this is over, whatever came of it.
+pub fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+}
+
 /// Tells that the daemon hands over and stops.
 pub fn stopping(text: &str) {
     tell(&[NotifyState::Stopping, NotifyState::Status(text)]);
@@ -24,12 +31,6 @@ pub fn stopping(text: &str) {
 /// Tells what `systemctl status` shows.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
-}
-
-/// Tells that the daemon takes in another configuration or program; [`ready`] ends it.
-pub fn reloading(text: &str) {
-    let Ok(at) = NotifyState::monotonic_usec_now() else { return };
-    tell(&[NotifyState::Reloading, at, NotifyState::Status(text)]);
 }
 
 /// Tells the watchdog, if there is one, that a daemon without a protocol thread lives: one that waits to start.

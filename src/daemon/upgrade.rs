@@ -53,6 +53,8 @@ pub(super) struct Note {
     pub pid: u32,
     /// The descriptor of the program that wrote it.
     pub way_back: i32,
+    /// What that was started as: a script that starts the next one may give that another name.
+    pub name: String,
     /// How long the next one may take until it is ready.
     pub patience_ms: u64,
     /// The version of the program before.
@@ -215,7 +217,15 @@ impl Replacement {
     pub fn execute(self, is_stopping: bool) -> io::Error {
         let way_back = self.way_back.as_raw_fd();
         let patience_ms = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
-        let note = |failure| Note { pid: std::process::id(), way_back, patience_ms, from: VERSION.to_owned(), failure };
+        let name = self.arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let note = |failure| Note {
+            pid: std::process::id(),
+            way_back,
+            name: name.clone(),
+            patience_ms,
+            from: VERSION.to_owned(),
+            failure,
+        };
         let execute = || -> io::Result<()> {
             hold_signals(SigmaskHow::SIG_BLOCK)?;
             if is_stopping {
@@ -362,8 +372,14 @@ mod tests {
 
     #[test]
     fn a_note_is_for_one_process_and_survives_the_way() {
-        let note =
-            Note { pid: 1, way_back: 7, patience_ms: 5, from: "1".to_owned(), failure: Some("a \"b\"\n".to_owned()) };
+        let note = Note {
+            pid: 1,
+            way_back: 7,
+            name: "v".to_owned(),
+            patience_ms: 5,
+            from: "1".to_owned(),
+            failure: Some("a \"b\"\n".to_owned()),
+        };
         let variables = environment(&note).unwrap();
         let last = variables.last().unwrap().to_str().unwrap();
         let text = last.strip_prefix("VRRPD_UPGRADE=").unwrap();

@@ -15,7 +15,7 @@ use crate::wire::field::Priority;
 /// One check of the node.
 #[derive(Debug)]
 pub(super) struct Check {
-    params: Arc<CheckParams>,
+    pub params: Arc<CheckParams>,
     pub name: Arc<str>,
     pub verdict: Verdict,
     /// Results in a row that speak against the verdict.
@@ -24,6 +24,8 @@ pub(super) struct Check {
     pub words: Arc<str>,
     /// Who tracks it: slot of the router and place among its tracks, ascending.
     pub trackers: Vec<(u32, usize)>,
+    /// A reload ended it; what it still says counts for nothing.
+    pub is_gone: bool,
 }
 
 impl Check {
@@ -35,7 +37,14 @@ impl Check {
             Initial::Failing => Verdict::Failing,
         };
         let (name, words) = (Arc::from(params.name.as_str()), Arc::from(""));
-        Self { params, name, verdict, against: 0, since: None, words, trackers: Vec::new() }
+        Self { params, name, verdict, against: 0, since: None, words, trackers: Vec::new(), is_gone: false }
+    }
+
+    /// Makes a check that looks otherwise but stands for the same: what is known of it holds until it says something else.
+    pub fn succeed(params: Arc<CheckParams>, before: &Self) -> Self {
+        let (since, words) = (before.since, Arc::clone(&before.words));
+        let known = Self { verdict: before.verdict, since, words, ..Self::new(Arc::clone(&params)) };
+        if before.verdict == Verdict::Unknown { Self::new(params) } else { known }
     }
 
     /// Takes in one run; returns the verdict before when it changed.

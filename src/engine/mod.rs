@@ -13,6 +13,7 @@
 //! | `offer` | what a Master does whose priority falls |
 //! | [`adopt`] | who goes on as Master after the process began anew |
 //! | `sync`, `regroup` | routers that move together |
+//! | [`change`], `reload` | what another configuration changes |
 //! | [`election`] | who wins, how long to wait |
 //! | `handover` | how long a resigned Master keeps its addresses |
 //! | `send`, `outbox` | the adverts |
@@ -23,6 +24,7 @@
 pub mod adopt;
 mod authenticate;
 mod backup;
+pub mod change;
 mod clock;
 mod deadlines;
 pub mod election;
@@ -42,6 +44,7 @@ mod peers;
 mod receive;
 mod refusal;
 mod regroup;
+mod reload;
 mod replay;
 pub mod route;
 mod router;

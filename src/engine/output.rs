@@ -288,6 +288,8 @@ pub enum Reason {
     },
     /// The daemon stops.
     Stopping,
+    /// A reload removed it or put another in its place.
+    Deconfigured,
     /// No interface has the configured name.
     InterfaceMissing,
     /// The interface is down or has no carrier.
@@ -338,6 +340,7 @@ impl fmt::Display for Reason {
             }
             Self::Outranked { priority } => write!(f, "priority fell below {priority} of a peer"),
             Self::Stopping => f.write_str("stopping"),
+            Self::Deconfigured => f.write_str("removed by a reload"),
             Self::InterfaceMissing => f.write_str("interface does not exist"),
             Self::LinkDown => f.write_str("link down"),
             Self::NoAddress => f.write_str("interface has no source address"),

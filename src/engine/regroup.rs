@@ -58,7 +58,7 @@ pub(super) fn groups(params: &NodeParams) -> (Vec<Group>, Vec<Option<usize>>) {
 impl Node {
     /// Returns plain values for status, one per check in the order of `NodeParams::checks`.
     pub fn checks(&self) -> Vec<CheckSnapshot> {
-        self.checks.iter().map(Check::snapshot).collect()
+        self.check_order.iter().filter_map(|at| self.checks.get(*at as usize)).map(Check::snapshot).collect()
     }
 
     /// Returns plain values for status, one per group in the order of `NodeParams::groups`.
@@ -69,7 +69,8 @@ impl Node {
     /// Takes in one run of a check: first its verdict, then the priorities, then who comes or goes for it. An unknown
     /// check is ignored.
     pub(super) fn judge(&mut self, now: Instant, key: CheckKey, result: CheckResult, words: Arc<str>) {
-        let Some(check) = self.checks.get_mut(key.0 as usize) else { return };
+        let check = self.checks.get_mut(key.0 as usize).filter(|check| !check.is_gone);
+        let Some(check) = check else { return };
         let Some(from) = check.note(now, result, Arc::clone(&words)) else { return };
         self.out.node_event(EventKind::Check { check: Arc::clone(&check.name), from, to: check.verdict, words });
         for &(slot, place) in &check.trackers {
@@ -182,7 +183,7 @@ impl Node {
             && members().any(|router| matches!(router.state, State::Initialize { .. }))
     }
 
-    fn router(&self, slot: u32) -> Option<&VirtualRouter> {
+    pub(super) fn router(&self, slot: u32) -> Option<&VirtualRouter> {
         self.routers.get(slot as usize)
     }
 

@@ -15,7 +15,7 @@ use super::params::ReplayGuard;
 use crate::wire::auth::Sequence;
 
 /// What one virtual router has sent, and what it has heard under an Authentication Header.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Replay {
     highest: u32,
     /// Who sent the highest number, when it was not this node.

@@ -151,9 +151,11 @@ impl VirtualRouter {
         if let State::Master(master) = &mut self.state
             && !held.is_empty()
         {
-            master.hold(held.clone());
+            let news = master.confirm(held);
             if master.withheld_until.is_none() {
-                out.push(Output::Announce { router: self.key, vips: held });
+                for vips in news {
+                    out.push(Output::Announce { router: self.key, vips });
+                }
             } else if master.held_count() >= self.params.vips.len() {
                 self.declare(out);
             }

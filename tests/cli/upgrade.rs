@@ -19,7 +19,7 @@ fn take_over(dir: &Path, note: &str, config: &str) -> Output {
     command.args(["run", "--log", "text", "--config", config]).current_dir(dir).output().unwrap()
 }
 
-const NOTE: &str = r#"{"pid":PID,"way_back":7,"patience_ms":300,"from":"9.9.9","failure":null}"#;
+const NOTE: &str = r#"{"pid":PID,"way_back":7,"name":"before","patience_ms":300,"from":"9.9.9","failure":null}"#;
 
 fn went_back(output: &Output) -> (String, String) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

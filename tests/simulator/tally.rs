@@ -17,6 +17,7 @@ pub fn name(kind: &EventKind) -> &'static str {
             Reason::Paused { .. } => "newcomers after a pause",
             Reason::Outranked { .. } => "outranked",
             Reason::Stopping => "stopping",
+            Reason::Deconfigured => "removed by a reload",
             Reason::InterfaceMissing => "interface missing",
             Reason::LinkDown => "link down",
             Reason::NoAddress => "no address",

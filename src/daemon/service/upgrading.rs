@@ -42,7 +42,7 @@ impl Service {
         if self.upgrading.is_under_way.replace(true) {
             return Err(UpgradeError::Busy);
         }
-        let rehearsed = self.rehearse().await;
+        let rehearsed = self.rehearse_program().await;
         match &rehearsed {
             Ok(successor) => {
                 let (program, version) = (successor.program.display(), &successor.version);
@@ -57,7 +57,7 @@ impl Service {
         rehearsed
     }
 
-    async fn rehearse(&self) -> Result<Successor, UpgradeError> {
+    async fn rehearse_program(&self) -> Result<Successor, UpgradeError> {
         let program = program_on_disk()?;
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let version = rehearse(&program, &arguments).await?.version;
@@ -65,9 +65,10 @@ impl Service {
         Ok(Successor { program, version })
     }
 
-    /// Waits for programs to end, while everything else goes on. Checks have been stopped by the caller.
+    /// Stops the checks and waits for programs to end, while everything else goes on.
     pub(super) fn bring_to_rest(self: &Rc<Self>) {
-        systemd::reloading("becoming another program");
+        self.checks.stop();
+        systemd::reloading();
         let service = Rc::clone(self);
         spawn_local(async move {
             service.hooks.rest(HOOKS_PATIENCE).await;
