@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub use audit::{Obstacle, audit};
+pub use group::all_ended;
 pub use identity::{Identity, IdentityError, forget_owners, identity, owner};
 pub use start::settle_thread;
 

@@ -19,6 +19,9 @@ mod convert;
 mod explain;
 mod keygen;
 mod manual;
+mod release;
+mod reload;
+mod upgrade;
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
 pub fn main() -> ExitCode {
@@ -118,6 +121,14 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Have the running daemon read its configuration again.
+    #[command(
+        long_about = "Have the running daemon read its configuration again.\n\n\
+                      The same as the signal HUP, with an answer: what changes, a line for each instance. All of the file is \
+                      checked first; any error leaves everything as it was. What is equal goes on undisturbed.",
+        after_long_help = RELOAD_EXAMPLES
+    )]
+    Reload(ReloadArgs),
     /// Print a fresh key for the HMAC trailer.
     #[command(
         long_about = "Print a fresh key for the HMAC trailer.\n\n\
@@ -127,6 +138,17 @@ pub enum Command {
         after_long_help = KEYGEN_EXAMPLES
     )]
     Keygen,
+    /// Take care of the addresses that a dead daemon left behind.
+    #[command(
+        long_about = "Take care of the addresses that a dead daemon left behind; for ExecStopPost= of the unit.\n\n\
+                      Where there is time to start the daemon again before the peers take over, the addresses stay, \
+                      with a lifetime in the kernel that ends before that: a daemon that is back by then goes on as \
+                      master, and nobody has noticed. Otherwise they are removed at once, and the peers are told \
+                      (priority 0). What was a master and until when is read from the state file. One line on standard \
+                      output for each instance that had addresses left.",
+        after_long_help = RELEASE_EXAMPLES
+    )]
+    Release(ReleaseArgs),
     /// Show a cluster at work in network namespaces of this machine.
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
@@ -166,6 +188,9 @@ pub struct RunArgs {
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
+    /// Only say whether the daemon would start, and which it is.
+    #[arg(long, hide = true)]
+    pub preflight: bool,
 }
 
 impl From<RunArgs> for daemon::Options {
@@ -243,6 +268,28 @@ pub struct StatusArgs {
     pub runtime_dir: Option<PathBuf>,
 }
 
+/// Arguments of `vrrpd reload`.
+#[derive(Args, Debug)]
+pub struct ReloadArgs {
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Become the program on the disk, too.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub exec: bool,
+    /// Directory of the daemon's socket [default: /run/vrrpd]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub runtime_dir: Option<PathBuf>,
+}
+
+/// Arguments of `vrrpd release`.
+#[derive(Args, Debug)]
+pub struct ReleaseArgs {
+    /// Directory of the daemon's state and lock [default: /run/vrrpd]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub runtime_dir: Option<PathBuf>,
+}
+
 /// Arguments of `vrrpd demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {}
@@ -289,6 +336,7 @@ pub enum LogFormat {
 /// Hands a command to its room.
 fn dispatch(command: Command) -> ExitCode {
     match command {
+        Command::Run(args) if args.preflight => daemon::preflight(&args.into()),
         Command::Run(args) => daemon::run(&args.into()),
         Command::Check(args) => check::run(&args).into(),
         Command::Convert(args) => convert::run(&args).into(),
@@ -297,7 +345,18 @@ fn dispatch(command: Command) -> ExitCode {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
         }
+        Command::Reload(args) => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            match args.exec {
+                true => upgrade::run(&runtime_dir),
+                false => reload::run(&runtime_dir, args.dry_run),
+            }
+        }
         Command::Keygen => keygen::run().into(),
+        Command::Release(args) => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            release::run(&runtime_dir).into()
+        }
         Command::Demo(DemoArgs {}) => demo::run(),
         Command::Completions { shell } => manual::print_completions(shell, &mut Cli::command()).into(),
         Command::Man { directory } => manual::write_pages(&directory, Cli::command()).into(),
@@ -374,6 +433,16 @@ Exit codes:
   3 the daemon is not running
 ";
 
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  vrrpd reload --dry-run             What would change, and who would move
+  vrrpd reload                       Change it
+
+Exit codes:
+  0 done, 3 the daemon is not running, 69 the daemon refuses, 77 not permitted,
+  78 wrong configuration: everything is as it was
+";
+
 const KEYGEN_EXAMPLES: &str = "\
 Examples:
   umask 077; vrrpd keygen > /etc/vrrpd/keys/web
@@ -382,6 +451,18 @@ Examples:
 
 Exit codes:
   0 printed, 64 wrong command line, 70 no key was written
+";
+
+const RELEASE_EXAMPLES: &str = "\
+Examples:
+  ExecStopPost=/usr/sbin/vrrpd release
+                                     In the unit: after every end, also a crash
+  vrrpd release --runtime-dir /run/lb1
+                                     For a daemon with a directory of its own
+
+Exit codes:
+  0 nothing is left to do, 64 wrong command line, 69 a daemon is running, or the
+  kernel refused, 77 not permitted
 ";
 
 const DEMO_EXAMPLES: &str = "\

@@ -132,6 +132,16 @@ impl Drop for Ending {
     }
 }
 
+/// Waits until no program that was told to stop is left, at most about `patience`.
+pub async fn all_ended(patience: Duration) {
+    let gone = async {
+        while !ending().is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let _ = tokio::time::timeout(patience, gone).await;
+}
+
 /// Says whether so many runs of a program refuse to die that it may not be started once more.
 pub(super) fn is_full(words: &[String]) -> bool {
     ending().get(words).is_some_and(|count| *count >= ENDING_MAX)

@@ -10,11 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::message::{Command, Refusal, SCHEMA};
+use super::changes::Changes;
+use super::message::{Command, Refusal, Reload, SCHEMA};
+use super::server::CHANGE_PATIENCE;
 use super::socket_path;
 use super::status::Status;
+use super::upgrade::UpgradeReply;
 
 /// How long each step of a request may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,14 +41,41 @@ pub fn status(runtime_dir: &Path) -> Result<StatusReply, ClientError> {
     status_within(runtime_dir, PATIENCE)
 }
 
+/// Asks the daemon of a runtime directory to become the program on the disk.
+///
+/// Returns when that was rehearsed and is about to take over. **Errors:** see [`ClientError`].
+pub fn upgrade(runtime_dir: &Path) -> Result<UpgradeReply, ClientError> {
+    let path = socket_path(runtime_dir);
+    let stream = connect(&path, PATIENCE)?;
+    let json = exchange(stream, Command::Reload { dry_run: false, exec: true })
+        .map_err(|source| ClientError::Broken { path: path.clone(), source })?;
+    if let Ok(refusal) = serde_json::from_str::<Refusal>(&json) {
+        return Err(ClientError::Refused(refusal.error));
+    }
+    serde_json::from_str(&json).map_err(|error| ClientError::Malformed(format!("{error} on {}", path.display())))
+}
+
 /// As [`status`], with another patience for each step.
 pub(super) fn status_within(runtime_dir: &Path, patience: Duration) -> Result<StatusReply, ClientError> {
+    let json = ask(runtime_dir, Command::Status, patience)?;
+    let status = decode(&json, &socket_path(runtime_dir))?;
+    Ok(StatusReply { json, status })
+}
+
+/// Has the daemon of a runtime directory read its configuration again, or with `dry_run` say what that would change.
+///
+/// Blocks for as long as the daemon takes, about a minute at most. **Errors:** see [`ClientError`].
+pub fn reload(runtime_dir: &Path, dry_run: bool) -> Result<Changes, ClientError> {
+    let command = Command::Reload { dry_run, exec: false };
+    let json = ask(runtime_dir, command, CHANGE_PATIENCE + PATIENCE)?;
+    let reply: Reload = decode(&json, &socket_path(runtime_dir))?;
+    Ok(reply.reload)
+}
+
+fn ask(runtime_dir: &Path, command: Command, patience: Duration) -> Result<String, ClientError> {
     let path = socket_path(runtime_dir);
     let stream = connect(&path, patience)?;
-    let json =
-        exchange(stream, Command::Status).map_err(|source| ClientError::Broken { path: path.clone(), source })?;
-    let status = decode(&json, &path)?;
-    Ok(StatusReply { json, status })
+    exchange(stream, command).map_err(|source| ClientError::Broken { path, source })
 }
 
 /// Why there is no reply.
@@ -73,14 +104,17 @@ pub enum ClientError {
     Malformed(String),
     /// The daemon answered no.
     Refused(String),
+    /// The daemon does not take its configuration; what is wrong with it, a line each.
+    Configuration(Vec<String>),
 }
 
 impl ClientError {
-    /// Returns the exit code for the command line: 3 not running, 77 permission, 69 else.
+    /// Returns the exit code for the command line: 3 not running, 77 permission, 78 configuration, 69 else.
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::NotRunning { .. } => 3,
             Self::Denied { .. } => 77,
+            Self::Configuration(_) => 78,
             Self::Broken { .. } | Self::Schema(_) | Self::Malformed(_) | Self::Refused(_) => 69,
         }
     }
@@ -102,6 +136,7 @@ impl fmt::Display for ClientError {
             }
             Self::Malformed(why) => write!(f, "reply is not understood: {why}"),
             Self::Refused(why) => write!(f, "daemon refuses: {why}"),
+            Self::Configuration(problems) => f.write_str(&problems.join("\n")),
         }
     }
 }
@@ -110,9 +145,12 @@ impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Broken { source, .. } => Some(source),
-            Self::NotRunning { .. } | Self::Denied { .. } | Self::Schema(_) | Self::Malformed(_) | Self::Refused(_) => {
-                None
-            }
+            Self::NotRunning { .. }
+            | Self::Denied { .. }
+            | Self::Schema(_)
+            | Self::Malformed(_)
+            | Self::Refused(_)
+            | Self::Configuration(_) => None,
         }
     }
 }
@@ -144,14 +182,17 @@ fn exchange(stream: UnixStream, command: Command) -> io::Result<String> {
     if line.pop() == Some('\n') { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-fn decode(json: &str, path: &Path) -> Result<Status, ClientError> {
+fn decode<T: DeserializeOwned>(json: &str, path: &Path) -> Result<T, ClientError> {
     #[derive(Deserialize)]
     struct Head {
         schema: u32,
     }
     let malformed = |error: serde_json::Error| ClientError::Malformed(format!("{error} on {}", path.display()));
     if let Ok(refusal) = serde_json::from_str::<Refusal>(json) {
-        return Err(ClientError::Refused(refusal.error));
+        return Err(match refusal.problems {
+            problems if problems.is_empty() => ClientError::Refused(refusal.error),
+            problems => ClientError::Configuration(problems),
+        });
     }
     let head: Head = serde_json::from_str(json).map_err(malformed)?;
     if head.schema != SCHEMA {

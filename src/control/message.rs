@@ -7,7 +7,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::changes::Changes;
 use super::status::Status;
+use super::upgrade::UpgradeReply;
 
 /// The version of the messages. A change that an old reader would misunderstand gets another number.
 pub const SCHEMA: u32 = 1;
@@ -17,6 +19,13 @@ pub const SCHEMA: u32 = 1;
 pub enum Command {
     /// The whole state; changes nothing.
     Status,
+    /// Read the configuration again and go on with it.
+    Reload {
+        /// Only say what that would change.
+        dry_run: bool,
+        /// Put the program on disk in the place of this one, too.
+        exec: bool,
+    },
 }
 
 impl Command {
@@ -30,28 +39,43 @@ impl Command {
         if request.schema != SCHEMA {
             return Err(RequestError::Schema(request.schema));
         }
-        if let Some(key) = request.rest.keys().next() {
-            return Err(RequestError::UnknownKey(key.clone()));
-        }
-        match request.command.as_str() {
-            "status" => Ok(Self::Status),
-            _ => Err(RequestError::UnknownCommand(request.command)),
+        let mut rest = request.rest;
+        let command = match request.command.as_str() {
+            "status" => Self::Status,
+            "reload" => Self::Reload { dry_run: take(&mut rest, "dry_run")?, exec: take(&mut rest, "exec")? },
+            _ => return Err(RequestError::UnknownCommand(request.command)),
+        };
+        match rest.keys().next() {
+            Some(key) => Err(RequestError::UnknownKey(key.clone())),
+            None => Ok(command),
         }
     }
 
     /// Returns the request line, newline included.
     pub fn to_line(self) -> String {
-        let command = match self {
-            Self::Status => "status",
-        };
-        format!("{{\"schema\":{SCHEMA},\"command\":\"{command}\"}}\n")
+        match self {
+            Self::Status => format!("{{\"schema\":{SCHEMA},\"command\":\"status\"}}\n"),
+            Self::Reload { dry_run, exec } => {
+                format!("{{\"schema\":{SCHEMA},\"command\":\"reload\",\"dry_run\":{dry_run},\"exec\":{exec}}}\n")
+            }
+        }
     }
 
     /// Says whether only root may ask for it.
     pub const fn is_change(self) -> bool {
         match self {
             Self::Status => false,
+            Self::Reload { .. } => true,
         }
+    }
+}
+
+/// Takes a key that may be there out of a request; without it: false.
+fn take(rest: &mut Map<String, Value>, key: &'static str) -> Result<bool, RequestError> {
+    match rest.remove(key) {
+        None => Ok(false),
+        Some(Value::Bool(value)) => Ok(value),
+        Some(_) => Err(RequestError::NotBool(key)),
     }
 }
 
@@ -75,6 +99,8 @@ pub enum RequestError {
     UnknownCommand(String),
     /// A key that this version does not have.
     UnknownKey(String),
+    /// The value of this key is neither true nor false.
+    NotBool(&'static str),
 }
 
 impl fmt::Display for RequestError {
@@ -82,8 +108,11 @@ impl fmt::Display for RequestError {
         match self {
             Self::Malformed(why) => write!(f, "request is not understood: {why}"),
             Self::Schema(number) => write!(f, "request has schema {number}, expected {SCHEMA}"),
-            Self::UnknownCommand(command) => write!(f, "unknown command {command:?}, expected \"status\""),
+            Self::UnknownCommand(command) => {
+                write!(f, "unknown command {command:?}, expected \"status\" or \"reload\"")
+            }
             Self::UnknownKey(key) => write!(f, "unknown key {key:?} in request, expected \"schema\" and \"command\""),
+            Self::NotBool(key) => write!(f, "{key:?} in request is no boolean, expected true or false"),
         }
     }
 }
@@ -96,6 +125,10 @@ impl std::error::Error for RequestError {}
 pub enum Reply {
     /// The whole state.
     Status(Box<Status>),
+    /// A program is about to take over.
+    Upgrade(UpgradeReply),
+    /// What a reload changed.
+    Reload(Reload),
     /// Nothing but the reason.
     Refusal(Refusal),
 }
@@ -103,7 +136,17 @@ pub enum Reply {
 impl Reply {
     /// Makes a refusal.
     pub fn refusal(why: impl Into<String>) -> Self {
-        Self::Refusal(Refusal { schema: SCHEMA, error: why.into() })
+        Self::refusal_with(why, Vec::new())
+    }
+
+    /// Makes a refusal because of a configuration that has problems.
+    pub fn refusal_with(why: impl Into<String>, problems: Vec<String>) -> Self {
+        Self::Refusal(Refusal { schema: SCHEMA, error: why.into(), problems })
+    }
+
+    /// Makes the reply to a reload.
+    pub fn reload(changes: Changes) -> Self {
+        Self::Reload(Reload { schema: SCHEMA, reload: changes })
     }
 
     /// Returns the reply line, newline included.
@@ -124,6 +167,18 @@ pub struct Refusal {
     pub schema: u32,
     /// For a person.
     pub error: String,
+    /// What is wrong with the configuration, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// The reply to a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What changes.
+    pub reload: Changes,
 }
 
 #[cfg(test)]
@@ -142,7 +197,7 @@ mod tests {
     fn refused_requests_say_what_was_expected() {
         for (line, why) in [
             (r#"{"schema":2,"command":"status"}"#, "request has schema 2, expected 1"),
-            (r#"{"schema":1,"command":"explode"}"#, r#"unknown command "explode", expected "status""#),
+            (r#"{"schema":1,"command":"explode"}"#, r#"unknown command "explode", expected "status" or "reload""#),
             (
                 r#"{"schema":1,"command":"status","force":true}"#,
                 r#"unknown key "force" in request, expected "schema" and "command""#,

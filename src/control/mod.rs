@@ -3,7 +3,9 @@
 //! | file | does |
 //! |---|---|
 //! | [`message`] | requests and replies as values |
+//! | [`changes`] | what a reload changes, as values and as text |
 //! | [`status`] | the status reply from engine snapshots |
+//! | [`upgrade`] | a live upgrade: the answer, the status, the wait |
 //! | [`summands`] | the effective priority as a sum in words |
 //! | [`lock`] | one daemon per runtime directory |
 //! | [`server`] | the daemon's side of the socket |
@@ -15,6 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod changes;
 pub mod client;
 pub mod lock;
 pub mod message;
@@ -25,6 +28,7 @@ pub(crate) mod samples;
 pub mod server;
 pub mod status;
 pub mod summands;
+pub mod upgrade;
 
 /// Returns where the control socket of a runtime directory is.
 pub fn socket_path(runtime_dir: &Path) -> PathBuf {

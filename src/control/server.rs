@@ -31,6 +31,8 @@ pub const MAX_REQUEST: u64 = 4096;
 /// How long a client may take to write a request, and again to read the reply. The daemon has three fifths of it to
 /// answer: less than clients wait, so that they hear about it.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a change may take; clients wait for [`PATIENCE`] longer.
+pub const CHANGE_PATIENCE: Duration = Duration::from_secs(55);
 /// Shortest time between two answers to whomever: a snapshot costs the protocol thread something.
 const PACE: Duration = Duration::from_millis(10);
 /// Most kibibytes of replies that clients have not read yet.
@@ -153,6 +155,11 @@ where
     A: Fn(Command, Peer) -> F,
     F: Future<Output = Reply>,
 {
+    /// A change may take longer than a look: a large configuration is read and checked first.
+    fn patience_for(&self, command: Command) -> Duration {
+        if command.is_change() { CHANGE_PATIENCE } else { self.patience * 3 / 5 }
+    }
+
     async fn serve(&self, mut stream: UnixStream) {
         let peer = match stream.peer_cred() {
             Ok(credentials) => Peer { uid: credentials.uid(), pid: credentials.pid() },
@@ -192,7 +199,7 @@ where
     async fn reply(&self, request: &[u8], peer: Peer, writer: &mut (impl AsyncWriteExt + Unpin)) -> Option<()> {
         let turn = self.turn.acquire().await.ok()?;
         let reply = match Command::parse(request) {
-            Ok(command) if peer.may(command) => timeout(self.patience * 3 / 5, (self.answer)(command, peer))
+            Ok(command) if peer.may(command) => timeout(self.patience_for(command), (self.answer)(command, peer))
                 .await
                 .unwrap_or_else(|_elapsed| Reply::refusal("protocol thread does not answer")),
             Ok(_) => Reply::refusal("only root may change anything"),

@@ -20,6 +20,7 @@ use trust::{all_reasons, auth_status, found_reasons, offset_ms};
 
 use super::message::SCHEMA;
 use super::rfc3339;
+use super::upgrade::UpgradeStatus;
 use crate::engine::output::{Discard, Mismatch, StateName, Transition};
 use crate::engine::params::{GroupParams, RouterParams, Vip};
 use crate::engine::snapshot::{CheckSnapshot, Counters, GroupSnapshot, PeerSnapshot, RouterSnapshot};
@@ -49,6 +50,9 @@ pub struct Status {
     /// Refused packets that no instance is for: a key for each [`Discard::name`].
     #[serde(default)]
     pub discarded: BTreeMap<String, u64>,
+    /// What became of the last live upgrade; none: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
 }
 
 /// Where a configuration is from.
@@ -286,6 +290,7 @@ pub fn status<'a>(
         groups: groups.into_iter().map(|seen| group(now, seen)).collect(),
         transitions,
         discarded: all_reasons(stray),
+        upgrade: None,
     }
 }
 

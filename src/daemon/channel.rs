@@ -1,6 +1,7 @@
 //! What the two threads say to each other. Bounded both ways; the protocol thread never waits.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,10 +9,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
+use super::state::table::Table;
+use super::upgrade::Replacement;
+use crate::engine::change::Reloaded;
 use crate::engine::input::{Input, RouterKey};
 use crate::engine::output::{Discard, Output};
+use crate::engine::params::NodeParams;
 use crate::engine::snapshot::{CheckSnapshot, GroupSnapshot, RouterSnapshot};
-use crate::engine::time::Now;
+use crate::engine::time::{Instant, Now};
+use crate::net::socket::OpenError;
 
 /// From the service thread to the protocol thread.
 #[derive(Debug)]
@@ -22,6 +28,40 @@ pub(super) enum ToProtocol {
     GiveUp,
     /// Somebody asks how things are.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// To become another program. Answered only when neither that nor the own one could be executed.
+    Replace(Replacement, oneshot::Sender<io::Error>),
+    /// Somebody asks for a sign of life: when the turn began that took this in, at its end.
+    Ping(oneshot::Sender<Instant>),
+    /// Write another table of routers into the state file.
+    Describe(Table),
+    /// Go on with another configuration.
+    Reload {
+        /// Which.
+        params: Arc<NodeParams>,
+        /// What became of it; what is to be done for it follows as outputs.
+        reply: oneshot::Sender<Result<Reloaded, ReloadRefusal>>,
+    },
+}
+
+/// Why the protocol thread goes on as before.
+#[derive(Debug)]
+pub(super) enum ReloadRefusal {
+    /// The node stops, or has stopped.
+    Stopping,
+    /// A socket that it needs cannot be opened.
+    Socket(OpenError),
+    /// The kernel takes no further socket to wait for.
+    System(io::Error),
+}
+
+impl fmt::Display for ReloadRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopping => f.write_str("the daemon is stopping"),
+            Self::Socket(error) => error.fmt(f),
+            Self::System(error) => write!(f, "cannot wait for a socket: {error}"),
+        }
+    }
 }
 
 /// How things are, and when that was.
@@ -55,6 +95,8 @@ pub(super) enum ToService {
         /// Since the last such message.
         count: u64,
     },
+    /// The state file could not be written, and was removed.
+    StateLost(io::Error),
     /// Every router has handed over, and no more will come.
     Finished,
 }
@@ -84,6 +126,15 @@ impl ProtocolHandle {
             // The counter cannot overflow: the protocol thread reads it at every turn.
             let _ = self.bell.write(1);
         }
+    }
+
+    /// Sends unless the channel is full or the protocol thread has ended; says whether it did.
+    pub fn offer(&self, message: ToProtocol) -> bool {
+        let is_sent = self.sender.try_send(message).is_ok();
+        if is_sent {
+            let _ = self.bell.write(1);
+        }
+        is_sent
     }
 }
 

@@ -1,83 +1,142 @@
 //! Runs the checks and passes what they see on to the protocol thread.
 //!
-//! What `track` does not run is here: a check of an interface is what the network service says about it anyway.
+//! What `track` does not run is here: a check of an interface is what the network service says about it anyway. A reload
+//! stops and starts those alone that are different.
 //! One stop before: `track` and `net::service`. One stop after: `daemon::event_loop`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::channel::{ProtocolHandle, ToProtocol};
 use crate::engine::input::{CheckKey, CheckResult, Input, Interface};
-use crate::engine::params::{CheckKind, CheckParams, NodeParams, Scripts};
-use crate::track;
+use crate::engine::params::{CheckKind, CheckParams, Scripts};
+use crate::track::{self, Stoppable, stoppable};
 
-/// The checks of a node.
+/// The checks of a node. Inside a `LocalSet` only; dropping it ends them, and their programs with them.
 pub(super) struct Checks {
-    run_by_track: Vec<(CheckKey, Arc<CheckParams>)>,
-    of_interfaces: Vec<(CheckKey, Arc<CheckParams>, watch::Receiver<Option<Interface>>)>,
-    scripts: Arc<Scripts>,
+    protocol: ProtocolHandle,
+    ports: Ports,
+    running: RefCell<BTreeMap<CheckKey, Running>>,
+    /// One task for all that began together; it ends when all of them have.
+    tasks: RefCell<JoinSet<()>>,
 }
 
-/// What interfaces with a check are like.
-pub(super) struct Ports(BTreeMap<String, watch::Sender<Option<Interface>>>);
+/// A check that runs for as long as this is there.
+struct Running {
+    _until: oneshot::Sender<()>,
+    /// Who runs its program, if it is one.
+    scripts: Option<Scripts>,
+}
+
+/// What interfaces are like, as far as was told.
+#[derive(Default)]
+struct Ports(RefCell<BTreeMap<String, watch::Sender<Option<Interface>>>>);
 
 impl Ports {
-    /// Takes note of what an interface is like.
-    pub fn look(&self, interface: &Interface) {
-        if let Some(port) = self.0.get(&interface.name) {
-            port.send_replace(Some(interface.clone()));
-        }
+    fn look(&self, interface: &Interface) {
+        self.with(&interface.name, |port| port.send_replace(Some(interface.clone())));
+    }
+
+    fn follow(&self, name: &str) -> watch::Receiver<Option<Interface>> {
+        self.with(name, watch::Sender::subscribe)
+    }
+
+    fn with<T>(&self, name: &str, act: impl FnOnce(&watch::Sender<Option<Interface>>) -> T) -> T {
+        let mut ports = self.0.borrow_mut();
+        act(ports.entry(name.to_owned()).or_insert_with(|| watch::Sender::new(None)))
     }
 }
 
 impl Checks {
-    /// Makes the checks of a node; interfaces are told of through the ports.
-    pub fn new(params: &NodeParams) -> (Self, Ports) {
-        let mut ports: BTreeMap<String, watch::Sender<Option<Interface>>> = BTreeMap::new();
-        let (mut run_by_track, mut of_interfaces) = (Vec::new(), Vec::new());
-        for (slot, check) in (0..).zip(&params.checks) {
-            let (key, check) = (CheckKey(slot), Arc::clone(check));
-            match &check.kind {
-                CheckKind::Interface(name) => {
-                    let port = ports.entry(name.clone()).or_insert_with(|| watch::Sender::new(None)).subscribe();
-                    of_interfaces.push((key, check, port));
-                }
-                CheckKind::Exec(_)
-                | CheckKind::Http(_)
-                | CheckKind::Tcp(_)
-                | CheckKind::Process(_)
-                | CheckKind::Unit(_)
-                | CheckKind::File { .. }
-                | CheckKind::Ping(_) => run_by_track.push((key, check)),
-            }
-        }
-        (Self { run_by_track, of_interfaces, scripts: Arc::new(params.hooks.scripts.clone()) }, Ports(ports))
+    /// Runs none yet; what they see goes to `protocol`.
+    pub fn new(protocol: ProtocolHandle) -> Self {
+        Self { protocol, ports: Ports::default(), running: RefCell::default(), tasks: RefCell::default() }
     }
 
-    /// Runs them until dropped; inside a `LocalSet` only.
-    pub async fn run(self, protocol: ProtocolHandle) {
-        let report = |check, result, words| protocol.send(ToProtocol::Input(Input::Check { check, result, words }));
-        let others = async {
-            if self.run_by_track.is_empty() {
-                return std::future::pending().await;
+    /// Takes note of what an interface is like.
+    pub fn look(&self, interface: &Interface) {
+        self.ports.look(interface);
+    }
+
+    /// Runs these from here on: what runs already goes on, whatever else runs is stopped. A number stands for the same
+    /// check for ever; a program is another one when somebody else is to run it.
+    pub fn replace(&self, checks: &[(CheckKey, Arc<CheckParams>)], scripts: &Scripts) {
+        let mut before = self.running.take();
+        let mut running = BTreeMap::new();
+        let mut new = Vec::new();
+        for (key, params) in checks {
+            let scripts = matches!(params.kind, CheckKind::Exec(_)).then(|| scripts.clone());
+            match before.remove(key) {
+                Some(known) if known.scripts == scripts => {
+                    running.insert(*key, known);
+                }
+                Some(_) | None => {
+                    let (until, check) = stoppable(*key, Arc::clone(params));
+                    running.insert(*key, Running { _until: until, scripts });
+                    new.push((*key, Arc::clone(params), check));
+                }
             }
-            track::run(self.run_by_track, self.scripts, |seen| report(seen.check, seen.result, seen.words)).await;
-        };
-        let followed = self.of_interfaces.into_iter().map(|(key, check, port)| follow(key, check, port, &report));
-        let interfaces = async {
-            join_all(followed).await;
-            // Their ports are gone, and with them whoever would tell of anything.
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = others => {}
-            () = interfaces => {}
+        }
+        self.running.replace(running);
+        drop(before);
+        if !new.is_empty() {
+            self.start(new, Arc::new(scripts.clone()));
         }
     }
+
+    /// Returns when a task of the checks has failed, which it has no reason to.
+    pub async fn failed(&self) {
+        loop {
+            let ended = poll_fn(|context| self.tasks.borrow_mut().poll_join_next(context)).await;
+            match ended {
+                Some(Ok(())) => {}
+                Some(Err(_panicked)) => return,
+                // Nothing runs; whoever starts something asks again.
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Ends all of them.
+    pub fn stop(&self) {
+        self.running.take();
+        self.tasks.borrow_mut().abort_all();
+    }
+
+    fn start(&self, new: Vec<(CheckKey, Arc<CheckParams>, Stoppable)>, scripts: Arc<Scripts>) {
+        let (of_interfaces, run_by_track): (Vec<_>, Vec<_>) =
+            new.into_iter().partition(|(_, params, _)| matches!(params.kind, CheckKind::Interface(_)));
+        let mut tasks = self.tasks.borrow_mut();
+        if !run_by_track.is_empty() {
+            let report = reporter(self.protocol.clone());
+            let checks = run_by_track.into_iter().map(|(_, _, check)| check).collect();
+            tasks.spawn_local(track::run_until(checks, scripts, move |seen| {
+                report(seen.check, seen.result, seen.words)
+            }));
+        }
+        for (key, params, check) in of_interfaces {
+            let CheckKind::Interface(name) = &params.kind else { continue };
+            let port = self.ports.follow(name);
+            let report = reporter(self.protocol.clone());
+            tasks.spawn_local(async move {
+                tokio::select! {
+                    biased;
+                    () = check.stopped() => {}
+                    () = follow(key, params, port, report) => {}
+                }
+            });
+        }
+    }
+}
+
+fn reporter(protocol: ProtocolHandle) -> impl Fn(CheckKey, CheckResult, Arc<str>) {
+    move |check, result, words| protocol.send(ToProtocol::Input(Input::Check { check, result, words }))
 }
 
 /// Reports what an interface is like: at each change, and again each interval until rise and fall are satisfied.
@@ -156,9 +215,8 @@ mod tests {
     fn each_change_is_reported_as_often_as_rise_and_fall_need() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let params = NodeParams { checks: vec![check(2, 3)], ..NodeParams::default() };
-            let (checks, ports) = Checks::new(&params);
-            let (key, check, port) = checks.of_interfaces.into_iter().next().unwrap();
+            let ports = Ports::default();
+            let (key, check, port) = (CheckKey(0), check(2, 3), ports.follow("eth1"));
             let seen = RefCell::new(Vec::new());
             let following = follow(key, check, port, |key, result, _| seen.borrow_mut().push((key, result)));
             tokio::pin!(following);

@@ -5,33 +5,43 @@
 //! Master's adverts go out between two batches, so that a flood cannot silence it. It never blocks and never logs: what it has to say goes
 //! to the service thread. One stop before and after: `engine::node`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::SigmaskHow;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use tokio::sync::oneshot;
 
-use super::channel::{Inbox, Signal, Snapshot, ToProtocol, ToService};
+use super::channel::{Inbox, ReloadRefusal, Signal, Snapshot, ToProtocol, ToService};
 use super::effects::Effects;
-use crate::engine::input::{Input, Interface};
+use super::upgrade::{Replacement, hold_signals};
+use crate::engine::change::Reloaded;
+use crate::engine::input::Input;
 use crate::engine::node::Node;
 use crate::engine::output::Discard;
-use crate::engine::params::Transport;
+use crate::engine::params::{Auth, NodeParams};
 use crate::engine::time::{Instant, Now};
-use crate::net::socket::{Groups, Receiver};
+use crate::net::socket::{Groups, Receiver, Wanted};
+use crate::wire::field::Family;
 
 /// Everything the protocol thread owns.
 pub(super) struct EventLoop {
     node: Node,
     receiver: Receiver,
     groups: Groups,
+    /// What was joined: interface index and group.
+    joined: BTreeSet<(u32, IpAddr)>,
+    /// Some router that a reload ended still listens for its successor.
+    is_parting: bool,
     effects: Effects,
     inbox: Inbox,
     signals: SignalDelivery<UnixStream, WithOrigin>,
@@ -46,6 +56,17 @@ pub(super) struct EventLoop {
     /// The last turn had more than one batch to read.
     is_flooded: bool,
     unread: Unread,
+    /// Who asked for a sign of life in this turn.
+    pings: Vec<oneshot::Sender<Instant>>,
+    /// Another program that is to take over.
+    succession: Option<Succession>,
+}
+
+/// A program that is to take over, and since when it is.
+struct Succession {
+    replacement: Replacement,
+    reply: oneshot::Sender<io::Error>,
+    since: Instant,
 }
 
 /// Packets that could not be passed on to the engine.
@@ -65,6 +86,8 @@ impl EventLoop {
         let (read, write) = UnixStream::pair()?;
         let signals =
             SignalDelivery::with_pipe(read, write, WithOrigin::default(), [SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+        // A program that took over was given them blocked, so that none was lost before it was caught.
+        hold_signals(SigmaskHow::SIG_UNBLOCK)?;
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let readable = |source: Source| EpollEvent::new(EpollFlags::EPOLLIN, source as u64);
@@ -78,6 +101,8 @@ impl EventLoop {
             node,
             receiver,
             groups: Groups::new(),
+            joined: BTreeSet::new(),
+            is_parting: false,
             effects,
             inbox,
             signals,
@@ -89,6 +114,8 @@ impl EventLoop {
             is_watching: false,
             is_flooded: false,
             unread: Unread::default(),
+            pings: Vec::new(),
+            succession: None,
         })
     }
 
@@ -121,9 +148,17 @@ impl EventLoop {
                 self.take_signals(now);
             }
             self.node.handle(now, Input::Timeout);
+            if self.is_parting && !self.node.is_parting() {
+                self.regroup();
+            }
             if self.effects.carry_out(now, &mut self.node) {
                 break;
             }
+            for ping in self.pings.drain(..) {
+                // Nobody waits any more when this fails.
+                let _ = ping.send(began.mono);
+            }
+            self.succeed(now);
             self.arm(now);
         }
         // First, so that the service thread does not wait for room while this one waits for the service thread.
@@ -180,13 +215,26 @@ impl EventLoop {
     }
 
     fn take_messages(&mut self, now: Now) {
-        for message in self.inbox.drain() {
+        let messages: Vec<ToProtocol> = self.inbox.drain().collect();
+        for message in messages {
             match message {
                 ToProtocol::Input(Input::Interface(interface)) => {
-                    join_groups(&self.node, &mut self.groups, &interface);
                     self.node.handle(now, Input::Interface(interface));
+                    self.regroup();
+                }
+                ToProtocol::Ping(reply) => self.pings.push(reply),
+                ToProtocol::Replace(replacement, reply) => {
+                    self.succession = Some(Succession { replacement, reply, since: now.mono });
+                }
+                ToProtocol::Describe(table) => {
+                    // Where that fails the one of before stays, whose routers are known by all that they are.
+                    let _ = self.effects.state().rewrite(&table);
                 }
                 ToProtocol::GiveUp => self.effects.give_up(),
+                ToProtocol::Reload { params, reply } => {
+                    // Nobody waits any more when this fails.
+                    let _ = reply.send(self.reload(now, &params));
+                }
                 ToProtocol::Input(input) => self.node.handle(now, input),
                 ToProtocol::Snapshot(reply) => {
                     // Nobody waits any more when this fails.
@@ -196,6 +244,43 @@ impl EventLoop {
                 }
             }
         }
+    }
+
+    /// Goes on with another configuration: what may fail comes first, so that nothing is half done.
+    fn reload(&mut self, now: Now, params: &NodeParams) -> Result<Reloaded, ReloadRefusal> {
+        if self.is_stopping {
+            return Err(ReloadRefusal::Stopping);
+        }
+        let wanted = wanted_sockets(params);
+        let watched = self.receiver.fds().count();
+        self.effects.open_more(wanted).map_err(ReloadRefusal::Socket)?;
+        let opened = self.receiver.open_more(wanted).map_err(ReloadRefusal::Socket);
+        if self.receiver.fds().count() != watched {
+            for socket in self.receiver.fds() {
+                match self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, Source::Socket as u64)) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(errno) => return Err(ReloadRefusal::System(errno.into())),
+                }
+            }
+        }
+        opened?;
+        let reloaded = self.node.reload(now, params).ok_or(ReloadRefusal::Stopping)?;
+        self.regroup();
+        Ok(reloaded)
+    }
+
+    /// Joins the groups that routers listen to and leaves those that none does any more.
+    fn regroup(&mut self) {
+        let wanted = self.node.memberships();
+        for (index, group) in self.joined.difference(&wanted) {
+            self.groups.leave(*index, *group);
+        }
+        for (index, group) in &wanted {
+            // Refused only while the interface cannot do multicast; its next change tries again.
+            let _ = self.groups.join(*index, *group);
+        }
+        self.joined = wanted;
+        self.is_parting = self.node.is_parting();
     }
 
     fn take_signals(&mut self, now: Now) {
@@ -212,14 +297,30 @@ impl EventLoop {
         }
     }
 
+    /// Becomes another program, if one is to take over and there is time before the next advert: right after one, as a rule.
+    fn succeed(&mut self, now: Now) {
+        let has_sent = self.effects.has_sent();
+        let Some(succession) = &self.succession else { return };
+        let mut has_room = || self.node.poll_timeout().is_none_or(|at| at.since(now.mono) >= ROOM);
+        let is_overdue = now.mono.since(succession.since) >= SUCCESSION_PATIENCE;
+        if !(has_sent || is_overdue || has_room()) {
+            return;
+        }
+        let Some(Succession { replacement, reply, .. }) = self.succession.take() else { return };
+        self.effects.state().settle(now.mono, &self.node);
+        // Nobody waits any more when this fails.
+        let _ = reply.send(replacement.execute(self.is_stopping));
+    }
+
     /// Arms the timer for the earliest deadline, unless it is.
     ///
     /// A sleeping processor takes its time to wake up. For a takeover the timer rings a little earlier, and the thread
     /// watches the rest of the time pass; a Master that lives never lets it come to that.
     fn arm(&mut self, now: Now) {
-        let mut deadline = self.node.poll_timeout();
+        let unwritten = self.effects.state().deadline();
+        let mut deadline = self.node.poll_timeout().into_iter().chain(unwritten).min();
         self.is_watching = false;
-        if let Some(at) = deadline.filter(|_| self.node.is_takeover_next()) {
+        if let Some(at) = deadline.filter(|at| self.node.is_takeover_next() && self.node.poll_timeout() == Some(*at)) {
             self.is_watching = at.since(now.mono) <= WATCH;
             deadline = Some(at - WATCH);
         }
@@ -238,19 +339,11 @@ impl EventLoop {
     }
 }
 
-/// Joins the multicast groups that routers on an interface need; an interface that was made again needs it again.
-fn join_groups(node: &Node, groups: &mut Groups, interface: &Interface) {
-    let Some(index) = interface.index else { return };
-    for (_, params) in node.routers().filter(|(_, params)| params.interface == interface.name) {
-        let group: Option<IpAddr> = match &params.transport {
-            Transport::Multicast { group } => Some(*group),
-            Transport::Unicast { also, .. } => *also,
-        };
-        if let Some(group) = group {
-            // Refused only while the interface cannot do multicast; its next change tries again.
-            let _ = groups.join(index, group);
-        }
-    }
+/// Returns which sockets the routers of a configuration need.
+pub(super) fn wanted_sockets(params: &NodeParams) -> Wanted {
+    let any = |family| params.routers.iter().any(|router| router.family == family);
+    let ah = params.routers.iter().any(|router| matches!(router.auth, Auth::Ah(_)));
+    Wanted { v4: any(Family::V4), v6: any(Family::V6), ah }
 }
 
 /// Returns how many packets fitted no router or could not be read, by reason.
@@ -305,6 +398,12 @@ const PUNCTUAL: Duration = Duration::from_millis(10);
 /// The longest time on a socket's queue that is made up for.
 const AGE_MAX: Duration = Duration::from_millis(10);
 
+/// Time enough for another program to start before the next deadline.
+const ROOM: Duration = Duration::from_millis(250);
+
+/// How long the turn with the right moment for another program is waited for.
+const SUCCESSION_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Batches read in one turn: more than the sockets' buffers can hold after a pause.
 const BATCHES: usize = 1024;
 
@@ -314,19 +413,19 @@ mod tests {
 
     use super::*;
     use crate::control::samples;
-    use crate::engine::params::{NodeParams, RouterParams};
+    use crate::engine::input::Interface;
+    use crate::engine::params::{NodeParams, RouterParams, Transport};
 
     fn node(transport: Transport) -> Node {
         let router = RouterParams { interface: "lo".to_owned(), transport, ..samples::params("web") };
         Node::new(&NodeParams { routers: vec![Arc::new(router)], ..NodeParams::default() })
     }
 
-    fn joined(node: &Node) -> bool {
-        let mut groups = Groups::new();
+    fn joined(mut node: Node) -> bool {
         let (name, addresses, elsewhere) = ("lo".to_owned(), Vec::new(), Vec::new());
         let interface = Interface { name, index: Some(1), is_up: true, addresses, elsewhere };
-        join_groups(node, &mut groups, &interface);
-        groups.contains(1, GROUP)
+        node.handle(samples::NOW, Input::Interface(interface));
+        node.memberships().contains(&(1, GROUP))
     }
 
     const GROUP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(224, 0, 0, 18));
@@ -334,9 +433,9 @@ mod tests {
     #[test]
     fn a_group_is_joined_also_beside_unicast_peers() {
         let peers = samples::params("web").peers().to_vec();
-        assert!(joined(&node(Transport::Multicast { group: GROUP })));
-        assert!(joined(&node(Transport::Unicast { peers: peers.clone(), also: Some(GROUP) })));
-        assert!(!joined(&node(Transport::Unicast { peers, also: None })));
+        assert!(joined(node(Transport::Multicast { group: GROUP })));
+        assert!(joined(node(Transport::Unicast { peers: peers.clone(), also: Some(GROUP) })));
+        assert!(!joined(node(Transport::Unicast { peers, also: None })));
     }
 
     #[test]

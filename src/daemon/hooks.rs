@@ -2,7 +2,7 @@
 //!
 //! One stop before: `daemon::service`. One stop after: `daemon::telling`, which knows when, and `notify`, which tells.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::child::How;
 use crate::control::{rfc3339, status};
 use crate::engine::input::{Interface, RouterKey};
 use crate::engine::output::{Event, EventKind, GroupTransition, Output, Transition};
-use crate::engine::params::{NodeParams, RouterParams};
+use crate::engine::params::{NodeHooks, NodeParams, RouterParams};
 use crate::engine::time::{Instant, Now};
 use crate::notify::{CallStatus, Cause, HookReport, HookStatus, Notifier, Occasion, Subject, SubjectParams};
 use crate::wire::field::Family;
@@ -23,12 +23,12 @@ use crate::wire::field::Family;
 pub(super) struct Hooks {
     notifier: Notifier,
     telling: RefCell<Telling>,
-    routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+    routers: RefCell<BTreeMap<RouterKey, Arc<RouterParams>>>,
     /// The group of each router that is in one.
-    groups: BTreeMap<RouterKey, Arc<str>>,
+    groups: RefCell<BTreeMap<RouterKey, Arc<str>>>,
     interfaces: RefCell<BTreeMap<String, Interface>>,
     /// There is somebody to be told; nothing is waited for otherwise.
-    is_heard: bool,
+    is_heard: Cell<bool>,
 }
 
 impl Hooks {
@@ -43,29 +43,48 @@ impl Hooks {
         report: impl Fn(HookReport) + 'static,
     ) -> Self {
         let notifier = Notifier::new(node, Arc::clone(&params.hooks), clock, report);
+        let hooks = Self {
+            notifier,
+            telling: RefCell::default(),
+            routers: RefCell::default(),
+            groups: RefCell::default(),
+            interfaces: RefCell::default(),
+            is_heard: Cell::default(),
+        };
+        hooks.replace(params, routers);
+        hooks
+    }
+
+    /// Tells of these routers and groups from here on. Who is still there goes on with what was told; who is not is told
+    /// that it was removed. Says whether there is somebody to be told who was not there before.
+    pub fn replace(&self, params: &NodeParams, routers: &BTreeMap<RouterKey, Arc<RouterParams>>) -> bool {
         let instances = routers.iter().map(|(key, router)| SubjectParams::instance(*key, router));
         let members = || params.routers.iter().map(AsRef::as_ref);
         let groups = params.groups.iter().map(|group| SubjectParams::group(group, members()));
-        notifier.subscribe(instances.chain(groups).collect());
-        let telling = Telling::new(
+        self.notifier.subscribe(instances.chain(groups).collect());
+        self.telling.borrow_mut().replace(
             routers.iter().map(|(key, router)| (*key, router.as_ref())),
             params.groups.iter().map(AsRef::as_ref),
         );
-        let all = params.routers.iter().map(|router| &router.hooks);
+        let mut group_of: BTreeMap<&str, &str> = BTreeMap::new();
+        for group in &params.groups {
+            group_of.extend(group.members.iter().map(|member| (member.as_str(), group.name.as_str())));
+        }
+        let group_of = |(key, router): (&RouterKey, &Arc<RouterParams>)| {
+            Some((*key, Arc::from(*group_of.get(router.name.as_str())?)))
+        };
+        self.groups.replace(routers.iter().filter_map(group_of).collect());
+        self.routers.replace(routers.clone());
+        let all = routers.values().map(|router| &router.hooks);
         let mut all = all.chain(params.groups.iter().map(|group| &group.hooks));
         let is_heard = !params.hooks.fifos.is_empty() || all.any(|hooks| !hooks.calls.is_empty());
-        let group_of = |(key, router): (&RouterKey, &Arc<RouterParams>)| {
-            let group = params.groups.iter().find(|group| group.members.contains(&router.name))?;
-            Some((*key, group.name.as_str().into()))
-        };
-        Self {
-            notifier,
-            telling: RefCell::new(telling),
-            routers: routers.clone(),
-            groups: routers.iter().filter_map(group_of).collect(),
-            interfaces: RefCell::default(),
-            is_heard,
-        }
+        let was_heard = self.is_heard.replace(is_heard);
+        is_heard && !was_heard
+    }
+
+    /// Goes on with other pipes, and other ways to run programs.
+    pub async fn reconfigure(&self, hooks: &Arc<NodeHooks>) {
+        self.notifier.reconfigure(Arc::clone(hooks)).await;
     }
 
     /// Runs the startup program to its end and opens the pipes.
@@ -73,18 +92,21 @@ impl Hooks {
         self.notifier.startup().await;
     }
 
+    /// Opens the pipes: the process ran another program before, whose startup program has done its part.
+    pub async fn resume(&self) {
+        self.notifier.resume().await;
+    }
+
     /// Takes note of what an interface is like.
     pub fn look(&self, interface: &Interface) {
-        if self.is_heard {
-            self.interfaces.borrow_mut().insert(interface.name.clone(), interface.clone());
-        }
+        self.interfaces.borrow_mut().insert(interface.name.clone(), interface.clone());
     }
 
     /// Takes note of an output that was carried out. For a release the caller asks the network service when the
     /// addresses are gone, and says so with [`Hooks::withdrawn`].
     #[must_use]
     pub fn observe(&self, now: Now, output: &Output) -> Option<(RouterKey, Withdrawal)> {
-        if !self.is_heard {
+        if !self.is_heard.get() {
             return None;
         }
         let mut telling = self.telling.borrow_mut();
@@ -106,14 +128,14 @@ impl Hooks {
 
     /// Tells what is due.
     pub fn tell(&self, now: Instant) {
-        if !self.is_heard {
+        if !self.is_heard.get() {
             return;
         }
         let due = self.telling.borrow_mut().take_due(now);
         for told in due {
             match told {
                 Told::Instance(at, router, transition) => {
-                    let own = self.routers.get(&router).and_then(|params| self.own_address(params));
+                    let own = self.routers.borrow().get(&router).and_then(|params| self.own_address(params));
                     self.notifier.tell(&Subject::Instance(router), Occasion::of_instance(&transition, own, at));
                 }
                 Told::Group(at, transition) => {
@@ -131,10 +153,10 @@ impl Hooks {
 
     /// Makes up for lost events.
     pub fn correct(&self, snapshot: &Snapshot) {
-        if !self.is_heard {
+        if !self.is_heard.get() {
             return;
         }
-        let mut telling = self.telling.borrow_mut();
+        let (mut telling, groups) = (self.telling.borrow_mut(), self.groups.borrow());
         for router in &snapshot.routers {
             let transition = Transition {
                 from: router.state,
@@ -146,7 +168,7 @@ impl Hooks {
             telling.correct(snapshot.now, router.key, &transition, router.wants_vips);
         }
         for group in &snapshot.groups {
-            let member = snapshot.routers.iter().find(|router| self.groups.get(&router.key) == Some(&group.name));
+            let member = snapshot.routers.iter().find(|router| groups.get(&router.key) == Some(&group.name));
             let Some(member) = member else { continue };
             let (from, to, reason) = (group.state, group.state, member.reason.clone());
             let transition = GroupTransition { group: Arc::clone(&group.name), from, to, reason };
@@ -170,6 +192,11 @@ impl Hooks {
         self.notifier.stop(patience).await;
     }
 
+    /// Waits until no program runs and closes the pipes: the process is about to become another program.
+    pub async fn rest(&self, patience: Duration) {
+        self.notifier.rest(patience).await;
+    }
+
     /// Runs the shutdown program to its end.
     pub async fn shutdown(&self) {
         self.notifier.shutdown().await;
@@ -182,7 +209,7 @@ impl Hooks {
             (EventKind::Priority { to, .. }, Some(router)) => self.notifier.rank(&Subject::Instance(router), *to),
             (EventKind::Rival { .. }, Some(router)) => {
                 self.notifier.repeat(&Subject::Instance(router), Cause::Rivalry);
-                if let Some(group) = self.groups.get(&router) {
+                if let Some(group) = self.groups.borrow().get(&router) {
                     self.notifier.repeat(&Subject::Group(Arc::clone(group)), Cause::Rivalry);
                 }
             }

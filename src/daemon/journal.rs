@@ -46,6 +46,11 @@ impl Journal {
         }
     }
 
+    /// Writes down the verdicts of other checks from here on; what is known of those that stay is kept.
+    pub fn replace_checks(&mut self, checks: &[Arc<CheckParams>]) {
+        self.health.replace(checks);
+    }
+
     /// Writes the line of an event. `params`: the configuration of the event's router, if it has one.
     pub fn write(&mut self, now: Now, params: Option<&RouterParams>, event: &Event) {
         if let EventKind::Check { check, to, words, .. } = &event.kind {

@@ -7,28 +7,41 @@
 //! | `secrecy` | hides the memory of the process where it holds secrets |
 //! | `service` | the service thread |
 //! | `checks` | runs the checks |
+//! | `reload` | reads the configuration again, and says what it changes |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
+//! | `heartbeat` | whether the protocol thread turns in time |
 //! | `channel` | what the threads say to each other |
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
 //! | [`record`] | one log line as values, and its three written forms |
-//! | [`systemd`] | readiness |
+//! | [`release`] | takes care of what a dead daemon left |
+//! | [`state`] | what this process leaves to the next one |
+//! | [`systemd`] | readiness, watchdog |
+//! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
 pub mod audit;
 mod channel;
 mod checks;
 mod effects;
 mod event_loop;
+mod guard;
+mod heartbeat;
 mod hooks;
 pub mod journal;
 pub mod logging;
 mod notices;
+mod preflight;
 pub mod record;
+pub mod release;
+mod reload;
 mod secrecy;
 mod service;
 mod start;
+pub mod state;
 pub mod systemd;
 mod telling;
+mod upgrade;
 
+pub use preflight::preflight;
 pub use start::{Options, run};

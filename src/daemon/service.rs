@@ -5,6 +5,8 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod reloading;
+mod upgrading;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,62 +22,98 @@ use tokio::time::{sleep, timeout};
 
 use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
-use super::checks::{Checks, Ports};
+use super::checks::Checks;
 use super::event_loop::read_clocks;
+use super::guard::{Guard, Origin};
+use super::heartbeat::Heartbeat;
 use super::hooks::Hooks;
 use super::journal::{self, Journal};
 use super::logging::Log;
 use super::notices;
 use super::record::Record;
+use super::reload::Source;
 use super::systemd;
 use super::telling::Withdrawal;
 use crate::child::settle_thread;
 use crate::control::server::Server;
 use crate::control::status::Identity;
-use crate::engine::input::{Input, RouterKey};
+use crate::control::upgrade::UpgradeStatus;
+use crate::engine::input::{CheckKey, Input, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
-use crate::engine::params::{Fixed, NodeParams, RouterParams};
+use crate::engine::params::{CheckParams, Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
 use crate::net::service::{NetService, Report, ServiceError, Wish};
+use reloading::{Order, Reloading};
+use upgrading::Upgrading;
 
 /// What the service thread is to know from the start.
 pub(super) struct Setup {
     pub identity: Identity,
+    /// What a reload reads.
+    pub source: Source,
     pub params: NodeParams,
     pub routers: BTreeMap<RouterKey, Arc<RouterParams>>,
     pub log: Log,
     pub protocol: ProtocolHandle,
+    /// What leads back to the program before until this one is ready.
+    pub guard: Guard,
+    /// How this process came to run this program.
+    pub origin: Origin,
+    /// Routers that go on as Master: their addresses stay.
+    pub adopting: Vec<RouterKey>,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
 pub(super) struct Service {
-    identity: Identity,
-    params: NodeParams,
-    routers: BTreeMap<RouterKey, Arc<RouterParams>>,
+    identity: RefCell<Identity>,
+    params: RefCell<Arc<NodeParams>>,
+    /// Those of the configuration, and those that a reload ended for as long as they hold addresses.
+    routers: RefCell<BTreeMap<RouterKey, Arc<RouterParams>>>,
+    reloading: Reloading,
     log: Log,
     journal: Rc<RefCell<Journal>>,
     protocol: ProtocolHandle,
+    adopting: Vec<RouterKey>,
     hooks: Hooks,
-    ports: Ports,
+    checks: Checks,
+    guard: Guard,
+    upgrading: Upgrading,
+    upgraded: Option<UpgradeStatus>,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
     /// The last summary for the service manager.
     told: RefCell<String>,
 }
 
 impl Service {
-    /// Makes the service and the checks that it is to run; inside a `LocalSet` only.
-    pub fn new(setup: Setup) -> (Rc<Self>, Checks) {
-        let Setup { identity, params, routers, log, protocol } = setup;
+    /// Makes the service, and the way by which configurations come to [`Service::run`]; inside a `LocalSet` only.
+    pub fn new(setup: Setup) -> (Rc<Self>, Orders) {
+        let Setup { identity, source, params, routers, log, protocol, adopting, guard, origin } = setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
         let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
-        let (checks, ports) = Checks::new(&params);
-        let (states, told) = (RefCell::default(), RefCell::default());
-        let service = Self { identity, params, routers, log, journal, protocol, hooks, ports, states, told };
-        (Rc::new(service), checks)
+        let checks = Checks::new(protocol.clone());
+        let (reloading, orders) = Reloading::new(source);
+        let service = Self {
+            identity: RefCell::new(identity),
+            params: RefCell::new(Arc::new(params)),
+            routers: RefCell::new(routers),
+            reloading,
+            log,
+            journal,
+            protocol,
+            adopting,
+            hooks,
+            checks,
+            guard,
+            upgrading: Upgrading::default(),
+            upgraded: origin.into_status(),
+            states: RefCell::default(),
+            told: RefCell::default(),
+        };
+        (Rc::new(service), orders)
     }
 
     /// Serves until the protocol thread has finished, the kernel holds none of our addresses and hooks were told.
@@ -84,12 +122,14 @@ impl Service {
     /// one waits for room. **Errors:** netlink or the control socket cannot be used at all, or a task ended.
     pub async fn run(
         self: Rc<Self>,
-        checks: Checks,
+        mut orders: Orders,
         server: Server,
         mut from_protocol: mpsc::Receiver<ToService>,
     ) -> Result<(), ServiceFailure> {
-        audit::warn(&self.params);
-        for note in settle_thread().iter().filter(|_| audit::runs_programs(&self.params)) {
+        let _watchdog = Task(spawn_local(systemd::feed_watchdog(Heartbeat::new(self.protocol.clone()))));
+        let params = Arc::clone(&self.params.borrow());
+        audit::warn(&params);
+        for note in settle_thread().iter().filter(|_| audit::runs_programs(&params)) {
             tracing::warn!("{note}");
         }
         if !self.start_hooks(&mut from_protocol).await {
@@ -100,13 +140,17 @@ impl Service {
         let (net, wishes) = mpsc::channel(CAPACITY);
         let reporter = Rc::clone(&self);
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
+        let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.borrow().get(key)?))));
+        let wanted = Wish::Wanted(wanted.collect());
+        let _ = net.send(wanted).await;
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         // The receiver goes away only together with the task, which is watched below.
-        let _ = net.send(Wish::Watch(Watch::of(&self.params))).await;
-        if self.params.fixed != Fixed::default() {
-            let _ = net.send(Wish::Fix(Arc::new(self.params.fixed.clone()))).await;
+        let _ = net.send(Wish::Watch(Watch::of(&params))).await;
+        if params.fixed != Fixed::default() {
+            let _ = net.send(Wish::Fix(Arc::new(params.fixed.clone()))).await;
         }
-        let mut checking = Checking(spawn_local(checks.run(self.protocol.clone())));
+        self.checks.replace(&numbered(&params), &params.hooks.scripts);
+        drop(params);
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
         loop {
@@ -117,19 +161,29 @@ impl Service {
                     Some(message) => self.obey(message, &net).await,
                 },
                 _ = &mut netting => return Err(ServiceFailure::NetEnded),
-                _ = &mut checking.0 => return Err(ServiceFailure::ChecksEnded),
+                () = self.checks.failed() => return Err(ServiceFailure::ChecksEnded),
+                Some(order) = orders.recv() => self.carry_out_order(order, &net).await,
                 result = &mut server => return result.map_err(ServiceFailure::Control),
                 () = self.patience() => self.hooks.tell(read_clocks().mono),
+                () = self.upgrading.begun.notified() => self.bring_to_rest(),
+                () = self.upgrading.rested.notified() => return self.become_other(netting).await,
             }
         }
-        drop(checking);
+        self.checks.stop();
+        // Who waits for a reload hears that there is none.
+        drop(orders);
         self.end(&net).await;
         Ok(())
     }
 
     /// Runs the startup program and opens the pipes; says whether the daemon goes on.
-    async fn start_hooks(&self, from_protocol: &mut mpsc::Receiver<ToService>) -> bool {
-        let startup = self.hooks.startup();
+    async fn start_hooks(self: &Rc<Self>, from_protocol: &mut mpsc::Receiver<ToService>) -> bool {
+        let startup = async {
+            match &self.upgraded {
+                None => self.hooks.startup().await,
+                Some(_) => self.hooks.resume().await,
+            }
+        };
         tokio::pin!(startup);
         loop {
             tokio::select! {
@@ -139,7 +193,12 @@ impl Service {
                     Some(ToService::Finished) | None => return false,
                     Some(ToService::Signal(signal)) => self.signal(signal),
                     // Nothing takes part yet, so there is nothing to do for it.
-                    Some(ToService::Outputs(..) | ToService::Resync { .. } | ToService::SendFailed { .. }) => {}
+                    Some(
+                        ToService::Outputs(..)
+                        | ToService::Resync { .. }
+                        | ToService::SendFailed { .. }
+                        | ToService::StateLost(_),
+                    ) => {}
                 },
             }
         }
@@ -151,7 +210,7 @@ impl Service {
         systemd::stopping("removing addresses");
         settle(net, Wish::Wanted(Vec::new())).await;
         self.hooks.stop(HOOKS_PATIENCE).await;
-        if self.params.fixed != Fixed::default() {
+        if self.params.borrow().fixed != Fixed::default() {
             settle(net, Wish::Fix(Arc::default())).await;
         }
         self.hooks.shutdown().await;
@@ -173,6 +232,11 @@ impl Service {
                     if let Some(wish) = self.carry_out(now, &output) {
                         let _ = net.send(wish).await;
                     }
+                    if let Output::ReleaseVips { router } = output
+                        && self.reloading.is_parting(router)
+                    {
+                        self.await_end(router, net).await;
+                    }
                     if let Some((router, withdrawal)) = self.hooks.observe(now, &output) {
                         self.await_withdrawal(router, withdrawal, net).await;
                     }
@@ -181,8 +245,15 @@ impl Service {
             }
             ToService::Resync { wanted, lost } => {
                 tracing::warn!(lost, "the service thread fell behind; wishes are made up for");
-                let params = |key| Some((key, Arc::clone(self.routers.get(&key)?)));
-                let _ = net.send(Wish::Wanted(wanted.into_iter().filter_map(params).collect())).await;
+                for router in self.reloading.parting().into_iter().filter(|router| !wanted.contains(router)) {
+                    self.await_end(router, net).await;
+                }
+                let wanted = {
+                    let routers = self.routers.borrow();
+                    let params = |key| Some((key, Arc::clone(routers.get(&key)?)));
+                    wanted.into_iter().filter_map(params).collect()
+                };
+                let _ = net.send(Wish::Wanted(wanted)).await;
                 if let Some(snapshot) = self.snapshot().await {
                     let states = snapshot.routers.iter().map(|router| (router.key, router.state));
                     self.states.replace(states.collect());
@@ -192,8 +263,12 @@ impl Service {
             }
             ToService::Signal(signal) => self.signal(signal),
             ToService::SendFailed { router, errno, count } => {
-                let name = self.routers.get(&router).map_or("?", |params| &params.name);
+                let routers = self.routers.borrow();
+                let name = routers.get(&router).map_or("?", |params| &params.name);
                 tracing::warn!("VRRP_Instance({name}) send advert error {} ({errno}), {count} times", errno as i32);
+            }
+            ToService::StateLost(error) => {
+                tracing::error!("cannot write the state file, removed it: {error}; a restart will not adopt");
             }
             ToService::Finished => {}
         }
@@ -204,7 +279,8 @@ impl Service {
     fn carry_out(&self, now: Now, output: &Output) -> Option<Wish> {
         match output {
             Output::AcquireVips { router } => {
-                Some(Wish::Acquire { router: *router, params: Arc::clone(self.routers.get(router)?) })
+                let params = Arc::clone(self.routers.borrow().get(router)?);
+                Some(Wish::Acquire { router: *router, params })
             }
             Output::ReleaseVips { router } => Some(Wish::Release { router: *router }),
             Output::Announce { router, vips } => Some(Wish::Announce { router: *router, vips: vips.clone() }),
@@ -218,9 +294,9 @@ impl Service {
 
     /// Tells the hooks when the kernel has none of a router's addresses any more.
     async fn await_withdrawal(self: &Rc<Self>, router: RouterKey, withdrawal: Withdrawal, net: &Net) {
-        let Some(params) = self.routers.get(&router) else { return };
+        let Some(params) = self.routers.borrow().get(&router).cloned() else { return };
         let (reply, is_gone) = oneshot::channel();
-        let _ = net.send(Wish::Withdrawn { params: Arc::clone(params), reply }).await;
+        let _ = net.send(Wish::Withdrawn { params, reply }).await;
         let service = Rc::clone(self);
         spawn_local(async move {
             // An error means that the network service is gone, and with it the daemon.
@@ -231,10 +307,16 @@ impl Service {
     }
 
     fn write_down(&self, now: Now, event: &Event) {
-        let params = event.router.and_then(|router| self.routers.get(&router));
+        let routers = self.routers.borrow();
+        let params = event.router.and_then(|router| routers.get(&router));
         self.journal.borrow_mut().write(now, params.map(AsRef::as_ref), event);
         if let (EventKind::Transition(transition), Some(router)) = (&event.kind, event.router) {
-            self.states.borrow_mut().insert(router, transition.to);
+            let mut states = self.states.borrow_mut();
+            if self.reloading.is_parting(router) {
+                states.remove(&router);
+            } else {
+                states.insert(router, transition.to);
+            }
         }
     }
 
@@ -254,7 +336,7 @@ impl Service {
     fn report(&self, report: Report) {
         match report {
             Report::Interface(interface) => {
-                self.ports.look(&interface);
+                self.checks.look(&interface);
                 self.hooks.look(&interface);
                 self.protocol.send(ToProtocol::Input(Input::Interface(interface)));
             }
@@ -262,19 +344,21 @@ impl Service {
             Report::Ready => {
                 self.protocol.send(ToProtocol::Input(Input::Startup));
                 systemd::ready("started");
+                self.guard.dismiss();
             }
             Report::Notice(notice) => self.log.write(read_clocks().utc, self.notice(&notice)),
         }
     }
 
     fn notice(&self, notice: &Notice) -> Record {
+        let routers = self.routers.borrow();
         let router = match notice {
             Notice::PutBack { router, .. }
             | Notice::Refused { router, .. }
             | Notice::Accepted { router, .. }
             | Notice::EntryPutBack { router, .. }
             | Notice::EntryRefused { router, .. }
-            | Notice::EntryAccepted { router, .. } => self.routers.get(router),
+            | Notice::EntryAccepted { router, .. } => routers.get(router),
             Notice::Stuck { .. }
             | Notice::EntryStuck { .. }
             | Notice::LeftoverEntries { .. }
@@ -286,19 +370,23 @@ impl Service {
         notices::record(notice, router.map(|params| params.name.as_str()))
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(self: &Rc<Self>, signal: Signal) {
         let (name, action) = match signal.number {
             signal_hook::consts::SIGTERM => ("SIGTERM", "handing over and stopping"),
             signal_hook::consts::SIGINT => ("SIGINT", "handing over and stopping"),
-            signal_hook::consts::SIGHUP => ("SIGHUP", "nothing is reloaded by this version"),
+            signal_hook::consts::SIGHUP => ("SIGHUP", "reloading"),
             _ => ("SIGUSR1", "writing the state to the log"),
         };
         let signal = journal::Signal { name, sender: signal.sender };
         let now = read_clocks();
         self.journal.borrow_mut().write_signal(now, signal, action);
+        if name == "SIGHUP" {
+            self.reload_by_signal();
+        }
         if name == "SIGUSR1" {
+            let routers = self.routers.borrow();
             for (key, state) in self.states.borrow().iter() {
-                let name = self.routers.get(key).map_or("?", |params| &params.name);
+                let name = routers.get(key).map_or("?", |params| &params.name);
                 tracing::info!("VRRP_Instance({name}) is in {state} STATE");
             }
         }
@@ -316,6 +404,8 @@ pub(super) enum ServiceFailure {
     ChecksEnded,
     /// The control socket cannot be used.
     Control(io::Error),
+    /// Neither another program nor this one once more could be executed.
+    Upgrade(io::Error),
 }
 
 impl fmt::Display for ServiceFailure {
@@ -324,6 +414,7 @@ impl fmt::Display for ServiceFailure {
             Self::Net(error) => error.fmt(f),
             Self::NetEnded => f.write_str("the network service ended by itself"),
             Self::ChecksEnded => f.write_str("the checks ended by themselves"),
+            Self::Upgrade(error) => write!(f, "cannot execute any program: {error}"),
             Self::Control(error) => write!(f, "cannot use the control socket: {error}"),
         }
     }
@@ -332,10 +423,18 @@ impl fmt::Display for ServiceFailure {
 /// The way to the network service.
 type Net = mpsc::Sender<Wish>;
 
-/// The task of the checks; ends with this value, and their programs with it.
-struct Checking(JoinHandle<()>);
+/// Configurations to go on with.
+pub(super) type Orders = mpsc::UnboundedReceiver<Order>;
 
-impl Drop for Checking {
+/// Returns the checks of a node that was just made, with their numbers.
+fn numbered(params: &NodeParams) -> Vec<(CheckKey, Arc<CheckParams>)> {
+    (0..).map(CheckKey).zip(params.checks.iter().cloned()).collect()
+}
+
+/// A task that ends with this value.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }

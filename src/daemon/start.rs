@@ -2,32 +2,41 @@
 //!
 //! One stop before: `cli`. One stop after: `daemon::event_loop` and `daemon::service`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigmaskHow, Signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
 use super::effects::Effects;
-use super::event_loop::{EventLoop, read_clocks};
+use super::event_loop::{EventLoop, read_clocks, wanted_sockets};
+use super::guard::{Guard, Origin};
 use super::logging::{self, Log};
 use super::record::Level;
+use super::reload::Source;
 use super::secrecy;
 use super::service::{Service, ServiceFailure, Setup};
+use super::state::live::State;
+use super::state::past::Past;
+use super::state::table::Table;
+use super::upgrade::{VERSION, hold_signals};
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
 use crate::control::lock::{LockError, lock};
 use crate::control::server::{BindError, Server};
 use crate::control::status::Identity;
+use crate::engine::input::{Input, RouterKey};
 use crate::engine::node::Node;
-use crate::engine::params::{Auth, NodeParams};
-use crate::net::socket::{OpenError, Receiver, Sender, Wanted};
+use crate::engine::params::{NodeParams, RouterParams};
+use crate::net::socket::{OpenError, Receiver, Sender};
 use crate::wire::field::Family;
 
 /// What the command line says.
@@ -47,6 +56,7 @@ pub struct Options {
 
 /// Runs the daemon until it has handed over; returns its exit code.
 pub fn run(options: &Options) -> ExitCode {
+    let (guard, origin) = Guard::post();
     if options.exits_with_parent {
         // Cannot fail with a valid signal.
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
@@ -55,21 +65,38 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(log) => log,
         Err(error) => {
             eprintln!("vrrpd: cannot start to log: {error}");
+            guard.leave(&format!("cannot start to log: {error}"));
             return ExitCode::from(EX_SOFTWARE);
         }
     };
-    let result = start(options, &log);
+    guard.catch_panics();
+    tell_origin(&origin);
+    let result = start(options, &log, (&guard, origin));
     if let Err(error) = &result {
         for line in error.to_string().lines() {
             tracing::error!("{line}");
         }
     }
     log.flush(FLUSH_PATIENCE);
+    if let Err(error) = &result {
+        guard.leave(&error.to_string());
+    }
     result.map_or_else(|error| ExitCode::from(error.exit_code()), |()| ExitCode::SUCCESS)
 }
 
+/// Says how this process came to run this program.
+fn tell_origin(origin: &Origin) {
+    match origin {
+        Origin::Started => {}
+        Origin::Upgraded { from } => tracing::info!("took over from version {from}, this is version {VERSION}"),
+        Origin::Returned { from, why } => {
+            tracing::error!("version {from} could not take over, back to version {VERSION}: {why}");
+        }
+    }
+}
+
 /// Checks everything, opens everything, then starts the threads.
-fn start(options: &Options, log: &Log) -> Result<(), StartError> {
+fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Result<(), StartError> {
     let hidden = secrecy::hide();
     let path = options.config.clone().unwrap_or_else(config::default_path);
     let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
@@ -83,7 +110,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;
     let settings = loaded.config.daemon.clone();
-    let runtime_dir = options.runtime_dir.clone().unwrap_or(settings.runtime_dir);
+    let runtime_dir = options.runtime_dir.clone().unwrap_or_else(|| settings.runtime_dir.clone());
     let lock = lock(&runtime_dir).map_err(StartError::Lock)?;
     let (node_name, params) = place(&loaded.config)?;
     // With the secrets of instances that are not for this node.
@@ -96,10 +123,20 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
 
     let (protocol, inbox) = to_protocol().map_err(StartError::System)?;
     let (to_service, from_protocol) = mpsc::channel(CAPACITY);
-    let node = Node::new(&params);
-    let routers = node.routers().map(|(key, params)| (key, std::sync::Arc::clone(params))).collect();
-    let effects = Effects::new(sender, to_service);
+    let mut node = Node::new(&params);
+    let routers: Routers = node.routers().map(|(key, params)| (key, Arc::clone(params))).collect();
+    let past = Past::read(&runtime_dir).unwrap_or_else(|error| {
+        tracing::warn!("cannot read the state file: {error}");
+        None
+    });
+    adopt(&mut node, past.as_ref(), &routers);
+    let adopting = node.adopting().collect();
+    let table = Table::new(&path, routers.iter().map(|(key, params)| (*key, params.as_ref())));
+    let of = |key| routers.get(&key).map(AsRef::as_ref);
+    let state = State::create(&runtime_dir, table, past.as_ref(), of);
+    let effects = Effects::new(sender, to_service, state);
     let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
+    let source = Source { path: path.clone(), format: options.format, settings: settings.clone() };
     let identity = Identity {
         node: node_name,
         pid: std::process::id(),
@@ -108,15 +145,16 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup = Setup { identity, params, routers, log: log.clone(), protocol };
+    let setup =
+        Setup { identity, source, params, routers, log: log.clone(), protocol, adopting, guard: guard.clone(), origin };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
         .spawn(move || {
             let _alarm = alarm;
             LocalSet::new().block_on(&runtime, async {
-                let (service, checks) = Service::new(setup);
-                service.run(checks, server, from_protocol).await
+                let (service, orders) = Service::new(setup);
+                service.run(orders, server, from_protocol).await
             })
         })
         .map_err(StartError::System)?;
@@ -126,6 +164,19 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         Err(_) => Err(StartError::System(io::Error::other("the service thread panicked"))),
     }
 }
+
+/// Tells a node what the process before it left.
+fn adopt(node: &mut Node, past: Option<&Past>, routers: &Routers) {
+    let Some(past) = past else { return };
+    for (&router, params) in routers {
+        if let Some(imprint) = past.imprint(params) {
+            node.handle(read_clocks(), Input::Adopt { router, imprint });
+        }
+    }
+}
+
+/// Configurations by key.
+type Routers = BTreeMap<RouterKey, Arc<RouterParams>>;
 
 /// Ends the protocol thread when the service thread ends, for whatever reason.
 struct Alarm(ProtocolHandle);
@@ -138,7 +189,7 @@ impl Drop for Alarm {
 
 /// Finds out which node of the configuration this host is; waits while its address is not there yet.
 fn place(config: &Config) -> Result<(String, NodeParams), StartError> {
-    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let host_name = host_name();
     let mut is_told = false;
     loop {
         let here = local_addresses().map_err(StartError::System)?;
@@ -161,8 +212,19 @@ fn place(config: &Config) -> Result<(String, NodeParams), StartError> {
             tracing::warn!("{unplaced}; waiting for it");
             super::systemd::ready("waiting for an address of this node");
         }
+        super::systemd::alive();
+        // A program that took over was given them blocked, and catches none before it has its address.
+        let _ = hold_signals(SigmaskHow::SIG_UNBLOCK);
         wait_for_addresses();
     }
+}
+
+/// Returns what the configuration has for this host, without waiting for anything.
+pub(super) fn params_of_this_host(config: &Config) -> Result<NodeParams, StartError> {
+    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let here = local_addresses().map_err(StartError::System)?;
+    let addresses: Vec<IpAddr> = here.iter().map(|(_, address)| *address).collect();
+    config.for_this_host(&LocalHost { addresses: &addresses, host_name: &host_name }).map_err(StartError::Unplaced)
 }
 
 /// Says whether an address may still come: its interface is missing, or has no address of that family at all.
@@ -187,8 +249,13 @@ fn wait_for_addresses() {
     std::thread::sleep(Duration::from_millis(500));
 }
 
+/// Returns the name of this host; empty when it has none.
+pub(super) fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
 /// Returns the addresses of all interfaces.
-fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
+pub(super) fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
     let of = |entry: nix::ifaddrs::InterfaceAddress| {
         let storage = entry.address?;
         let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
@@ -198,15 +265,8 @@ fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
     Ok(getifaddrs()?.filter_map(of).collect())
 }
 
-/// Returns which sockets the routers need.
-fn wanted_sockets(params: &NodeParams) -> Wanted {
-    let any = |family| params.routers.iter().any(|router| router.family == family);
-    let ah = params.routers.iter().any(|router| matches!(router.auth, Auth::Ah(_)));
-    Wanted { v4: any(Family::V4), v6: any(Family::V6), ah }
-}
-
 /// Says which capability is missing, before the first takeover would find out.
-fn check_capabilities() -> Result<(), StartError> {
+pub(super) fn check_capabilities() -> Result<(), StartError> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(StartError::System)?;
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
@@ -217,7 +277,7 @@ fn check_capabilities() -> Result<(), StartError> {
 
 /// Why the daemon did not start.
 #[derive(Debug)]
-enum StartError {
+pub(super) enum StartError {
     /// The configuration is wrong.
     Config(Problems),
     /// The configuration does not say which node this is.
@@ -237,7 +297,7 @@ enum StartError {
 }
 
 impl StartError {
-    fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         let by_kind = |kind| if kind == io::ErrorKind::PermissionDenied { EX_NOPERM } else { EX_UNAVAILABLE };
         match self {
             Self::Config(_) | Self::Unplaced(_) => EX_CONFIG,

@@ -97,6 +97,27 @@ impl Telling {
         Self { routers: routers.map(|(key, router)| (key, seat(router))).collect(), groups, serial: 0 }
     }
 
+    /// Goes on with other routers and groups; what is known of those that are still there stays.
+    pub fn replace<'a>(
+        &mut self,
+        routers: impl Iterator<Item = (RouterKey, &'a RouterParams)> + Clone,
+        groups: impl Iterator<Item = &'a GroupParams>,
+    ) {
+        let mut new = Self::new(routers, groups);
+        for (key, seat) in &mut new.routers {
+            if let Some(known) = self.routers.remove(key) {
+                *seat = Seat { vips: seat.vips, ..known };
+            }
+        }
+        for group in &mut new.groups {
+            if let Some(at) = self.groups.iter().position(|known| known.name == group.name) {
+                let known = self.groups.swap_remove(at);
+                (group.pending, group.state, group.told) = (known.pending, known.state, known.told);
+            }
+        }
+        *self = Self { serial: self.serial, ..new };
+    }
+
     /// A router's addresses are wanted.
     pub fn acquire(&mut self, router: RouterKey) {
         if let Some(seat) = self.routers.get_mut(&router) {

@@ -42,6 +42,11 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, lines })
     }
 
+    /// Returns its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Says whether the process has not ended.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

@@ -15,7 +15,7 @@ use crate::wire::field::Priority;
 /// One check of the node.
 #[derive(Debug)]
 pub(super) struct Check {
-    params: Arc<CheckParams>,
+    pub params: Arc<CheckParams>,
     pub name: Arc<str>,
     pub verdict: Verdict,
     /// Results in a row that speak against the verdict.
@@ -24,6 +24,8 @@ pub(super) struct Check {
     pub words: Arc<str>,
     /// Who tracks it: slot of the router and place among its tracks, ascending.
     pub trackers: Vec<(u32, usize)>,
+    /// A reload ended it; what it still says counts for nothing.
+    pub is_gone: bool,
 }
 
 impl Check {
@@ -35,7 +37,14 @@ impl Check {
             Initial::Failing => Verdict::Failing,
         };
         let (name, words) = (Arc::from(params.name.as_str()), Arc::from(""));
-        Self { params, name, verdict, against: 0, since: None, words, trackers: Vec::new() }
+        Self { params, name, verdict, against: 0, since: None, words, trackers: Vec::new(), is_gone: false }
+    }
+
+    /// Makes a check that looks otherwise but stands for the same: what is known of it holds until it says something else.
+    pub fn succeed(params: Arc<CheckParams>, before: &Self) -> Self {
+        let (since, words) = (before.since, Arc::clone(&before.words));
+        let known = Self { verdict: before.verdict, since, words, ..Self::new(Arc::clone(&params)) };
+        if before.verdict == Verdict::Unknown { Self::new(params) } else { known }
     }
 
     /// Takes in one run; returns the verdict before when it changed.
@@ -90,6 +99,8 @@ struct Tracked {
     effect: Effect,
     is_urgent: bool,
     toll: Toll,
+    /// It has said nothing yet.
+    is_open: bool,
     /// The words of the run that decided.
     words: Arc<str>,
 }
@@ -118,7 +129,9 @@ impl Health {
             best_gain += check.map_or(0, |check| gain(track.effect, &check.params.kind));
             let name = check.map_or_else(|| Arc::from(track.check.as_str()), |check| Arc::clone(&check.name));
             let words = check.map_or_else(|| Arc::from("no such check"), |check| Arc::clone(&check.words));
-            tracked.push(Tracked { check: name, effect: track.effect, is_urgent: track.is_urgent, toll, words });
+            let is_open = check.is_some_and(|check| check.verdict == Verdict::Unknown);
+            let (effect, is_urgent) = (track.effect, track.is_urgent);
+            tracked.push(Tracked { check: name, effect, is_urgent, toll, is_open, words });
         }
         Self { base, tracks: tracked, best_gain }
     }
@@ -127,6 +140,7 @@ impl Health {
     pub fn note(&mut self, place: usize, check: &Check) {
         if let Some(tracked) = self.tracks.get_mut(place) {
             tracked.toll = toll(self.base, tracked.effect, check.verdict);
+            tracked.is_open = check.verdict == Verdict::Unknown;
             tracked.words = Arc::clone(&check.words);
         }
     }
@@ -156,6 +170,11 @@ impl Health {
     pub fn awaited(&self) -> Option<Reason> {
         let tracked = self.tracks.iter().find(|tracked| tracked.toll.is_awaited)?;
         Some(Reason::AwaitingCheck { check: Arc::clone(&tracked.check) })
+    }
+
+    /// Says whether some check has said nothing yet.
+    pub fn is_open(&self) -> bool {
+        self.tracks.iter().any(|tracked| tracked.is_open)
     }
 
     /// Says whether what is answered is worse than no answer.

@@ -62,7 +62,10 @@ impl VirtualRouter {
             return Some(known.clone());
         }
         let mate = self.faulty_mate.as_ref().map(|member| Reason::GroupFault { member: Arc::clone(member) });
-        self.own_fault().or(mate).or_else(|| self.health.awaited())
+        let takes_part = !matches!(self.state, State::Initialize { .. });
+        // Who takes part is not held back by a check that a reload added: it has its timeout to say something.
+        let is_held_back = !takes_part && !self.is_vouched_for();
+        self.own_fault().or(mate).or_else(|| self.health.awaited().filter(|_| is_held_back))
     }
 
     /// Returns the fault that it has itself, whatever the other members of its group have.
@@ -78,6 +81,7 @@ impl VirtualRouter {
             Reason::GroupFault { member } => self.faulty_mate.as_ref() == Some(member),
             Reason::AwaitingCheck { .. }
             | Reason::Started
+            | Reason::Adopted { .. }
             | Reason::Owner
             | Reason::MasterDown { .. }
             | Reason::Resigned
@@ -88,6 +92,7 @@ impl VirtualRouter {
             | Reason::Outranked { .. }
             | Reason::Stopping
             | Reason::Recovered
+            | Reason::Deconfigured
             | Reason::GroupMoved { .. } => false,
         }
     }
@@ -145,7 +150,13 @@ impl VirtualRouter {
 
     /// Stops taking part; a Master hands over and keeps its addresses until that is done.
     pub fn shutdown(&mut self, now: Instant, out: &mut Outbox) {
+        self.end(now, Reason::Stopping, out);
+    }
+
+    /// Stops taking part because of a `reason`, as [`Self::shutdown`].
+    pub fn end(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
         self.is_started = false;
+        self.forgo(out);
         if matches!(self.state, State::Initialize { held_back: None }) {
             return;
         }
@@ -156,7 +167,7 @@ impl VirtualRouter {
         if let Some(handover) = &mut self.handover {
             handover.release_at = handover.release_at.min(bound);
         }
-        self.enter(now, State::Initialize { held_back: None }, Reason::Stopping, None, out);
+        self.enter(now, State::Initialize { held_back: None }, reason, None, out);
     }
 
     /// A Master follows another member of its group that is Master no longer.

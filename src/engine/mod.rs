@@ -12,7 +12,9 @@
 //! | [`health`] | what checks do to the priority and to the right to take part |
 //! | [`standing`] | the same arithmetic for a node that does not run |
 //! | `offer` | what a Master does whose priority falls |
+//! | [`adopt`] | who goes on as Master after the process began anew |
 //! | `sync`, `regroup` | routers that move together |
+//! | [`change`], `reload` | what another configuration changes |
 //! | [`election`] | who wins, how long to wait |
 //! | `handover` | how long a resigned Master keeps its addresses |
 //! | `send`, `outbox` | the adverts |
@@ -20,8 +22,10 @@
 //! | [`route`] | routes and rules that move with the addresses |
 //! | [`params`], [`input`], [`output`], [`snapshot`], [`time`] | the values that go in and out |
 
+pub mod adopt;
 mod authenticate;
 mod backup;
+pub mod change;
 mod clock;
 mod deadlines;
 pub mod election;
@@ -41,6 +45,7 @@ mod peers;
 mod receive;
 mod refusal;
 mod regroup;
+mod reload;
 mod replay;
 pub mod route;
 mod router;

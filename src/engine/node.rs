@@ -30,27 +30,33 @@ pub struct Node {
     pub(super) groups: Vec<Group>,
     /// By slot.
     pub(super) group_of: Vec<Option<usize>>,
-    interfaces: BTreeMap<String, Watched>,
+    /// Slots in the order of the configuration; a slot that is missing had a router that a reload ended.
+    pub(super) order: Vec<u32>,
+    /// Places of [`Self::checks`] in the order of the configuration.
+    pub(super) check_order: Vec<u32>,
+    /// Slots of routers that a reload ended and that have not handed over yet.
+    pub(super) parting: Vec<u32>,
+    pub(super) interfaces: BTreeMap<String, Watched>,
     /// Slots by interface index, family and VRID; several only where unicast routers share a VRID.
-    by_wire: HashMap<(u32, Family, u8), Vec<u32>>,
-    deadlines: Deadlines,
+    pub(super) by_wire: HashMap<(u32, Family, u8), Vec<u32>>,
+    pub(super) deadlines: Deadlines,
     pub(super) out: Outbox,
-    phase: Phase,
+    pub(super) phase: Phase,
     /// Packets that fit no router.
     stray: Tally,
     /// Some router signs or verifies by time.
-    goes_by_time: bool,
+    pub(super) goes_by_time: bool,
 }
 
-/// An interface that some router uses.
+/// An interface that was told of, or that some router uses.
 #[derive(Debug, Default)]
-struct Watched {
-    state: Option<Interface>,
-    slots: Vec<u32>,
+pub(super) struct Watched {
+    pub state: Option<Interface>,
+    pub slots: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Waiting,
     Running,
     Stopping,
@@ -72,6 +78,9 @@ impl Node {
             routers.push(VirtualRouter::new(RouterKey(slot), Arc::clone(router), health, is_grouped));
         }
         Self {
+            order: (0..).take(routers.len()).collect(),
+            check_order: (0..).take(checks.len()).collect(),
+            parting: Vec::new(),
             routers,
             checks,
             groups,
@@ -93,24 +102,34 @@ impl Node {
         if self.phase == Phase::Stopped {
             return;
         }
-        let trouble = self.out.clock.look(now);
-        if let Some(trouble) = trouble.filter(|_| self.goes_by_time) {
-            self.out.node_event(EventKind::Clock(trouble));
-        }
-        let now = now.mono;
+        let now = self.look(now);
         match input {
             Input::Datagram(datagram) => self.receive(now, datagram),
             Input::Timeout => self.expire(now),
             Input::Interface(interface) => self.relocate(now, interface),
             Input::Vips { router, held } => self.touch(router.0, |router, out| router.confirm(held, out)),
             Input::Check { check, result, words } => self.judge(now, check, result, words),
+            Input::Adopt { router, imprint } if self.phase == Phase::Waiting => {
+                self.touch(router.0, |router, _| router.inherit(now, &imprint));
+            }
+            Input::Adopt { .. } => {}
             Input::Startup => self.startup(now),
             Input::Shutdown => self.shutdown(now),
         }
+        self.bury();
         if self.phase == Phase::Stopping && self.routers.iter().all(VirtualRouter::has_parted) {
             self.phase = Phase::Stopped;
             self.out.push(Output::Finished);
         }
+    }
+
+    /// Shows the clock both clocks; returns the one that deadlines go by.
+    pub(super) fn look(&mut self, now: Now) -> Instant {
+        let trouble = self.out.clock.look(now);
+        if let Some(trouble) = trouble.filter(|_| self.goes_by_time) {
+            self.out.node_event(EventKind::Clock(trouble));
+        }
+        now.mono
     }
 
     /// Takes out the next wish or fact; `None` when there is none until the next [`Self::handle`].
@@ -152,12 +171,12 @@ impl Node {
 
     /// Returns the key and configuration of each router, in the order of the file.
     pub fn routers(&self) -> impl Iterator<Item = (RouterKey, &Arc<RouterParams>)> {
-        self.routers.iter().map(|router| (router.key, &router.params))
+        self.in_order().map(|router| (router.key, &router.params))
     }
 
     /// Returns plain values for status, one per router in the order of the file.
     pub fn snapshot(&self) -> Vec<RouterSnapshot> {
-        self.routers.iter().map(VirtualRouter::snapshot).collect()
+        self.in_order().map(VirtualRouter::snapshot).collect()
     }
 
     /// Returns the routers that want their VIPs on the interfaces.
@@ -194,7 +213,7 @@ impl Node {
     }
 
     fn relocate(&mut self, now: Instant, interface: Interface) {
-        let Some(watched) = self.interfaces.get_mut(&interface.name) else { return };
+        let watched = self.interfaces.entry(interface.name.clone()).or_default();
         let slots = watched.slots.clone();
         let before = watched.state.replace(interface.clone()).and_then(|state| state.index);
         if before != interface.index {
@@ -214,7 +233,7 @@ impl Node {
     }
 
     /// Moves routers to another interface index in the table that finds them.
-    fn reindex(&mut self, slots: &[u32], before: Option<u32>, after: Option<u32>) {
+    pub(super) fn reindex(&mut self, slots: &[u32], before: Option<u32>, after: Option<u32>) {
         for &slot in slots {
             let Some(router) = self.routers.get(slot as usize) else { continue };
             let (family, vrid) = (router.params.family, router.params.vrid.get());
@@ -222,7 +241,10 @@ impl Node {
                 places.retain(|&other| other != slot);
             }
             if let Some(index) = after {
-                self.by_wire.entry((index, family, vrid)).or_default().push(slot);
+                let places = self.by_wire.entry((index, family, vrid)).or_default();
+                places.push(slot);
+                // Who is about to end is found when nobody else is.
+                places.sort_by_key(|slot| self.parting.contains(slot));
             }
         }
     }
@@ -240,6 +262,9 @@ impl Node {
             Ok(None) => {}
             Err(refusal) => router.refuse(now, packet.source, refusal, out),
         });
+        if !self.parting.is_empty() {
+            self.tell_parting(now, &packet, slot);
+        }
     }
 
     /// Finds the router that a packet is for.

@@ -250,6 +250,11 @@ impl fmt::Display for StateName {
 pub enum Reason {
     /// The daemon began.
     Started,
+    /// The daemon began and goes on as the Master that its process before was.
+    Adopted {
+        /// Time since the last advert.
+        silence: Duration,
+    },
     /// The daemon began and owns the addresses.
     Owner,
     /// No advert for a master-down interval; `silence`: since the last one or since it began to listen.
@@ -283,6 +288,8 @@ pub enum Reason {
     },
     /// The daemon stops.
     Stopping,
+    /// A reload removed it or put another in its place.
+    Deconfigured,
     /// No interface has the configured name.
     InterfaceMissing,
     /// The interface is down or has no carrier.
@@ -319,6 +326,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started => f.write_str("started"),
+            Self::Adopted { silence } => {
+                write!(f, "adopted: was master with an advertisement {:.3} s ago", silence.as_secs_f64())
+            }
             Self::Owner => f.write_str("address owner"),
             Self::MasterDown { silence } => write!(f, "no advertisement for {:.3} s", silence.as_secs_f64()),
             Self::Resigned => f.write_str("master resigned"),
@@ -330,6 +340,7 @@ impl fmt::Display for Reason {
             }
             Self::Outranked { priority } => write!(f, "priority fell below {priority} of a peer"),
             Self::Stopping => f.write_str("stopping"),
+            Self::Deconfigured => f.write_str("removed by a reload"),
             Self::InterfaceMissing => f.write_str("interface does not exist"),
             Self::LinkDown => f.write_str("link down"),
             Self::NoAddress => f.write_str("interface has no source address"),

@@ -23,6 +23,8 @@ pub(super) struct Peers {
     is_fixed: bool,
     /// For how long a sender heard by multicast is not forgotten.
     memory: Duration,
+    /// Marks of nodes that a reload took out of the configuration: it may bring them back.
+    former: Vec<(IpAddr, Mark)>,
 }
 
 /// One other node.
@@ -66,7 +68,59 @@ impl Peers {
                 Peer { configured, priority: configured, ..Peer::new(peer.address) }
             })
             .collect();
-        Self { is_fixed: !peers.is_empty(), peers, memory: memory(&params.auth) }
+        Self { is_fixed: !peers.is_empty(), peers, memory: memory(&params.auth), former: Vec::new() }
+    }
+
+    /// Goes on with other parameters: what is known of who is still a peer, or may be heard, stays.
+    pub fn update(&mut self, params: &RouterParams) {
+        let mut before = std::mem::take(&mut self.peers);
+        let new = Self::new(params);
+        (self.is_fixed, self.memory) = (new.is_fixed, new.memory);
+        for peer in new.peers {
+            let known = before.iter().position(|known| known.address == peer.address).map(|at| before.remove(at));
+            self.peers.push(match known {
+                Some(known) => {
+                    let priority = if known.last_heard_at.is_some() { known.priority } else { peer.priority };
+                    Peer { configured: peer.configured, priority, ..known }
+                }
+                None => Peer { mark: self.former_mark(peer.address), ..peer },
+            });
+        }
+        let is_heard = |peer: &Peer| peer.last_heard_at.is_some();
+        if self.is_fixed {
+            self.remember(&before);
+        } else {
+            self.peers.extend(before.into_iter().filter(is_heard).take(HEARD_MAX));
+            self.peers.iter_mut().for_each(|peer| peer.configured = None);
+        }
+    }
+
+    /// Takes over the marks of a router in whose place this one came.
+    pub fn inherit(&mut self, former: Vec<(IpAddr, Mark)>) {
+        self.former = former;
+        for peer in &mut self.peers {
+            peer.mark = self.former.iter().find(|(address, _)| *address == peer.address).map(|(_, mark)| *mark);
+        }
+    }
+
+    /// Returns the marks of all that are known, former ones first.
+    pub fn former(&self) -> Vec<(IpAddr, Mark)> {
+        let mut peers = Self { peers: Vec::new(), former: self.former.clone(), ..*self };
+        peers.remember(&self.peers);
+        peers.former
+    }
+
+    fn remember(&mut self, peers: &[Peer]) {
+        for peer in peers {
+            self.former.retain(|(address, _)| *address != peer.address);
+            self.former.extend(peer.mark.map(|mark| (peer.address, mark)));
+        }
+        let surplus = self.former.len().saturating_sub(FORMER_MAX);
+        self.former.drain(..surplus);
+    }
+
+    fn former_mark(&self, address: IpAddr) -> Option<Mark> {
+        self.former.iter().find(|(former, _)| *former == address).map(|(_, mark)| *mark)
     }
 
     /// Returns the entry of a sender, if there is one.
@@ -101,7 +155,8 @@ impl Peers {
         {
             self.peers.remove(silent);
         }
-        self.peers.push(Peer::new(address));
+        let mark = self.former_mark(address);
+        self.peers.push(Peer { mark, ..Peer::new(address) });
         self.peers.last_mut()
     }
 
@@ -241,6 +296,9 @@ fn is_same_kind(a: Mismatch, b: Mismatch) -> bool {
 /// Senders remembered by multicast; a segment with more nodes for one VRID is a mistake.
 const HEARD_MAX: usize = 16;
 
+/// Nodes whose marks outlive their place in the configuration.
+const FORMER_MAX: usize = 64;
+
 /// Windows count whole seconds.
 const ROUNDING: Duration = Duration::from_secs(1);
 
@@ -253,7 +311,7 @@ mod tests {
 
     #[test]
     fn stranger_by_multicast_replaces_the_one_silent_for_longest() {
-        let mut peers = Peers { peers: Vec::new(), is_fixed: false, memory: TELL_AGAIN };
+        let mut peers = Peers { peers: Vec::new(), is_fixed: false, memory: TELL_AGAIN, former: Vec::new() };
         let address = |number: u8| IpAddr::from([192, 0, 2, number]);
         let at = |number: u8| Instant::from_nanos(u64::from(number) * 3_900_000_000);
         for number in 0..=HEARD_MAX as u8 {

@@ -58,7 +58,7 @@ pub(super) fn groups(params: &NodeParams) -> (Vec<Group>, Vec<Option<usize>>) {
 impl Node {
     /// Returns plain values for status, one per check in the order of `NodeParams::checks`.
     pub fn checks(&self) -> Vec<CheckSnapshot> {
-        self.checks.iter().map(Check::snapshot).collect()
+        self.check_order.iter().filter_map(|at| self.checks.get(*at as usize)).map(Check::snapshot).collect()
     }
 
     /// Returns plain values for status, one per group in the order of `NodeParams::groups`.
@@ -69,7 +69,8 @@ impl Node {
     /// Takes in one run of a check: first its verdict, then the priorities, then who comes or goes for it. An unknown
     /// check is ignored.
     pub(super) fn judge(&mut self, now: Instant, key: CheckKey, result: CheckResult, words: Arc<str>) {
-        let Some(check) = self.checks.get_mut(key.0 as usize) else { return };
+        let check = self.checks.get_mut(key.0 as usize).filter(|check| !check.is_gone);
+        let Some(check) = check else { return };
         let Some(from) = check.note(now, result, Arc::clone(&words)) else { return };
         self.out.node_event(EventKind::Check { check: Arc::clone(&check.name), from, to: check.verdict, words });
         for &(slot, place) in &check.trackers {
@@ -91,11 +92,13 @@ impl Node {
         groups.dedup();
         for &slot in slots {
             if self.group_of(slot).is_none() {
+                self.settle_adoption(now, slot);
                 self.touch(slot, |router, out| router.reassess(now, true, out));
             }
         }
         for group in groups {
             self.share_faults(group);
+            self.settle_adoption_of_group(now, group);
             let may_begin_as_master = self.is_group_of_owners_about_to_begin(group);
             for slot in self.members(group) {
                 self.touch(slot, |router, out| router.reassess(now, may_begin_as_master, out));
@@ -180,7 +183,7 @@ impl Node {
             && members().any(|router| matches!(router.state, State::Initialize { .. }))
     }
 
-    fn router(&self, slot: u32) -> Option<&VirtualRouter> {
+    pub(super) fn router(&self, slot: u32) -> Option<&VirtualRouter> {
         self.routers.get(slot as usize)
     }
 
@@ -189,7 +192,7 @@ impl Node {
     }
 
     /// Returns the slots of a group's members.
-    fn members(&self, group: usize) -> impl Iterator<Item = u32> + use<> {
+    pub(super) fn members(&self, group: usize) -> impl Iterator<Item = u32> + use<> {
         let slots = self.groups.get(group).map(|group| Arc::clone(&group.slots));
         let count = slots.as_ref().map_or(0, |slots| slots.len());
         (0..count).filter_map(move |place| slots.as_ref().and_then(|slots| slots.get(place)).copied())

@@ -2,6 +2,7 @@
 //!
 //! A deadline is a field of the state it belongs to: leaving the state ends it, so nothing can fire late by mistake.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub(super) struct Master {
     pub advert_at: Instant,
     /// The VIPs that the kernel confirmed: ascending, apart from each other.
     held: Vec<Range<u16>>,
+    /// VIPs that were announced before a reload and will be confirmed once more.
+    known: BTreeSet<u16>,
     /// When to announce the addresses again.
     pub announce: Announcing,
     /// When a losing advert was last answered.
@@ -71,6 +74,8 @@ pub(super) struct Master {
     pub rival_told_at: Option<Instant>,
     /// A living Master that made way and has not said farewell yet.
     pub predecessor: Option<IpAddr>,
+    /// It preempts a living Master: its first advert waits for the addresses, until then at the latest.
+    pub withheld_until: Option<Instant>,
     /// It has offered the addresses to whoever is better, and is silent until its own skew is over: from when on the
     /// peers count theirs.
     pub offered_at: Option<Instant>,
@@ -121,11 +126,13 @@ impl Master {
         Self {
             advert_at,
             held: Vec::new(),
+            known: BTreeSet::new(),
             announce: Announcing::begin(now, schedule),
             answered_at: None,
             resignations_answered_at: [None; RESIGNATIONS_PER_INTERVAL],
             rival_told_at: None,
             predecessor,
+            withheld_until: None,
             offered_at: None,
         }
     }
@@ -154,6 +161,43 @@ impl Master {
         });
     }
 
+    /// Returns how many VIPs the kernel confirmed.
+    pub fn held_count(&self) -> usize {
+        self.held.iter().map(|vips| usize::from(vips.end.saturating_sub(vips.start))).sum()
+    }
+
+    /// Takes over other addresses: `was_at` says where each of them was before. What was held stays so, and its next
+    /// confirmation is no news to the neighbours.
+    pub fn rearrange(&mut self, was_at: &[Option<u16>]) {
+        let held = std::mem::take(&mut self.held);
+        self.known.clear();
+        for (index, was) in (0u16..).zip(was_at) {
+            if was.is_some_and(|was| held.iter().any(|vips| vips.contains(&was))) {
+                self.hold(index..index.saturating_add(1));
+                self.known.insert(index);
+            }
+        }
+    }
+
+    /// Takes note of addresses that the kernel confirms; returns those that the neighbours do not know.
+    pub fn confirm(&mut self, vips: Range<u16>) -> Vec<Range<u16>> {
+        self.hold(vips.clone());
+        if self.known.is_empty() {
+            return vec![vips];
+        }
+        let mut unknown: Vec<Range<u16>> = Vec::new();
+        for index in vips {
+            if self.known.remove(&index) {
+                continue;
+            }
+            match unknown.last_mut() {
+                Some(last) if last.end == index => last.end = index.saturating_add(1),
+                Some(_) | None => unknown.push(index..index.saturating_add(1)),
+            }
+        }
+        unknown
+    }
+
     /// Announces every address that is held, and no other: RFC 9568 sections 8.1.2 and 8.2.2.
     pub fn announce_held(&self, router: RouterKey, out: &mut Outbox) {
         for vips in &self.held {
@@ -163,7 +207,7 @@ impl Master {
 }
 
 impl Announcing {
-    fn begin(base: Instant, schedule: &AnnounceSchedule) -> Self {
+    pub fn begin(base: Instant, schedule: &AnnounceSchedule) -> Self {
         let mut announcing = Self { base, step: 0, at: None, repaired_at: None, is_deferred: false };
         announcing.at = announcing.next(schedule);
         announcing

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use report::{HookNews, HookReport, Owner};
 pub use status::{CallStatus, HookStatus};
@@ -75,11 +75,15 @@ impl Notifier {
     ///
     /// What fails is reported and stops nothing. What is told before it reaches no pipe.
     pub async fn startup(&self) {
-        let hooks = self.hooks();
-        if let Some(hook) = &hooks.startup {
+        if let Some(hook) = &self.hooks().startup {
             self.call(hook).await;
         }
-        self.open(&hooks.fifos).await;
+        self.resume().await;
+    }
+
+    /// Opens the pipes alone: the process ran another program before, and the startup program has done its part.
+    pub async fn resume(&self) {
+        self.open(&self.hooks().fifos).await;
     }
 
     /// Replaces the subjects: all there are from here on, at start and at reload.
@@ -206,6 +210,20 @@ impl Notifier {
         }
         running.shutdown().await;
         groups_running.shutdown().await;
+        self.close_pipes().await;
+    }
+
+    /// Waits until no program of a subject runs, at most `patience`, then closes the pipes: for a process that is about to become
+    /// another program, which tells what holds once more.
+    ///
+    /// What still runs goes on, without anybody who reads what it says.
+    pub async fn rest(&self, patience: Duration) {
+        let rested = async {
+            while self.workers.borrow().values().any(|worker| worker.is_calling()) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = timeout(patience, rested).await;
         self.close_pipes().await;
     }
 

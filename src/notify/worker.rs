@@ -126,6 +126,11 @@ impl Worker {
         self.enter(state, previous, reason.to_owned(), None, Cause::Transition);
     }
 
+    /// Says whether a program runs.
+    pub fn is_calling(&self) -> bool {
+        self.state.borrow().last.as_ref().is_some_and(|call| call.ended.is_none())
+    }
+
     /// Reports what still runs and will be killed.
     pub fn abandon(&self) {
         let own = self.state.borrow();

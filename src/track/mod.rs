@@ -16,6 +16,8 @@ mod unit;
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::engine::input::{CheckKey, CheckResult};
 use crate::engine::params::{CheckParams, Scripts};
 
@@ -56,5 +58,34 @@ impl Outcome {
 ///
 /// `CheckKind::Interface` is not run here: the daemon knows the interfaces already.
 pub async fn run(checks: Vec<(CheckKey, Arc<CheckParams>)>, scripts: Arc<Scripts>, report: impl Fn(Report)) {
-    schedule::run(&checks, &scripts, &report).await;
+    let (_kept, checks): (Vec<_>, Vec<_>) = checks.into_iter().map(|(key, params)| stoppable(key, params)).unzip();
+    run_until(checks, scripts, report).await;
+}
+
+/// A check, and how it hears that it is to end.
+pub struct Stoppable {
+    key: CheckKey,
+    params: Arc<CheckParams>,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Stoppable {
+    /// Returns when it is to end: for whoever runs it himself.
+    pub async fn stopped(self) {
+        // An error means that the other end is gone.
+        let _ = self.stopped.await;
+    }
+}
+
+/// Makes a check that runs for as long as the first value is there; a program that it runs is killed with it.
+pub fn stoppable(key: CheckKey, params: Arc<CheckParams>) -> (oneshot::Sender<()>, Stoppable) {
+    let (stop, stopped) = oneshot::channel();
+    (stop, Stoppable { key, params, stopped })
+}
+
+/// As [`run`], but returns when every check was stopped.
+pub async fn run_until(checks: Vec<Stoppable>, scripts: Arc<Scripts>, report: impl Fn(Report)) {
+    let (checks, stops) = checks.into_iter().map(|check| ((check.key, check.params), check.stopped)).unzip();
+    let checks: Vec<(CheckKey, Arc<CheckParams>)> = checks;
+    schedule::run(&checks, stops, &scripts, &report).await;
 }

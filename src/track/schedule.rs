@@ -9,8 +9,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::file::{self, Files};
@@ -19,14 +20,20 @@ use super::{Outcome, Report, exec, http, ping, tcp, unit};
 use crate::engine::input::{CheckKey, CheckResult};
 use crate::engine::params::{CheckKind, CheckParams, ProcessTarget, Scripts};
 
-/// Runs all checks side by side; does not return.
-pub(super) async fn run(checks: &[(CheckKey, Arc<CheckParams>)], scripts: &Scripts, report: &impl Fn(Report)) {
+/// Runs all checks side by side, each until its end of `stops` is dropped or sent something; returns when all have ended.
+pub(super) async fn run(
+    checks: &[(CheckKey, Arc<CheckParams>)],
+    stops: Vec<oneshot::Receiver<()>>,
+    scripts: &Scripts,
+    report: &impl Fn(Report),
+) {
     let files = Files::open();
     let census = Census::new(checks.iter().filter_map(|(key, params)| Some((*key, census_target(params)?))));
-    let mut tasks: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + '_>>> = FuturesUnordered::new();
-    tasks.push(Box::pin(files.run()));
-    tasks.push(Box::pin(census.run(rescan_interval(checks))));
-    for (place, (key, params)) in checks.iter().enumerate() {
+    // Each says whether it was a check that was stopped.
+    let mut tasks: FuturesUnordered<Pin<Box<dyn Future<Output = bool> + '_>>> = FuturesUnordered::new();
+    tasks.push(Box::pin(files.run().map(|()| false)));
+    tasks.push(Box::pin(census.run(rescan_interval(checks)).map(|()| false)));
+    for (place, ((key, params), stop)) in checks.iter().zip(stops).enumerate() {
         let filter = Filter::new(params);
         let tell = move |outcome: Outcome| {
             if let Some((result, words)) = filter.pass(outcome) {
@@ -34,11 +41,22 @@ pub(super) async fn run(checks: &[(CheckKey, Arc<CheckParams>)], scripts: &Scrip
             }
         };
         let delay = first_delay(place, checks.len(), params.interval);
-        tasks.push(Box::pin(check(*key, params, delay, scripts, &files, &census, tell)));
+        let checked = check(*key, params, delay, scripts, &files, &census, tell);
+        tasks.push(Box::pin(async move {
+            tokio::select! {
+                biased;
+                _ = stop => true,
+                () = async { checked.await; std::future::pending().await } => false,
+            }
+        }));
     }
-    while tasks.next().await.is_some() {}
-    // Only without a check that runs for ever.
-    std::future::pending().await
+    let mut left = checks.len();
+    while let Some(is_stopped) = tasks.next().await {
+        left -= usize::from(is_stopped);
+        if left == 0 {
+            return;
+        }
+    }
 }
 
 async fn check(

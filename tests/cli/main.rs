@@ -5,6 +5,7 @@ mod keys;
 mod programs;
 mod requirements;
 mod secrets;
+mod upgrade;
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +14,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 8] = ["run", "check", "convert", "explain", "keygen", "status", "demo", "completions"];
+const COMMANDS: [&str; 10] =
+    ["run", "check", "convert", "explain", "keygen", "reload", "release", "status", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {

@@ -14,6 +14,7 @@ mod authentication;
 mod balancer;
 mod cluster;
 mod conformance;
+mod crash;
 mod demo;
 mod driver;
 mod flood;
@@ -31,8 +32,11 @@ mod serving;
 mod status;
 mod stories;
 mod story;
+mod systemd;
 mod tap;
 mod threats;
+mod unit;
+mod upgrade;
 mod watching;
 mod web;
 
@@ -110,6 +114,16 @@ measure! {
 #[test]
 fn laboratory_sees_what_is_done_to_it() {
     in_turn(laboratory::sees_what_is_done_to_it);
+}
+
+#[test]
+fn killed_and_restarted_master_is_not_noticed() {
+    in_turn(crash::restart_is_not_noticed);
+}
+
+#[test]
+fn killed_and_restarted_master_is_not_noticed_at_100_ms() {
+    in_turn(crash::restart_is_not_noticed_at_100_ms);
 }
 
 #[test]

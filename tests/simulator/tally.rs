@@ -7,6 +7,7 @@ pub fn name(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::Transition(transition) => match &transition.reason {
             Reason::Started => "started",
+            Reason::Adopted { .. } => "adoptions",
             Reason::Owner => "owner starts",
             Reason::MasterDown { .. } => "takeovers after silence",
             Reason::Resigned => "takeovers after a resignation",
@@ -16,6 +17,7 @@ pub fn name(kind: &EventKind) -> &'static str {
             Reason::Paused { .. } => "newcomers after a pause",
             Reason::Outranked { .. } => "outranked",
             Reason::Stopping => "stopping",
+            Reason::Deconfigured => "removed by a reload",
             Reason::InterfaceMissing => "interface missing",
             Reason::LinkDown => "link down",
             Reason::NoAddress => "no address",

@@ -37,6 +37,17 @@ impl Health {
         Self { checks: checks.iter().map(known).collect() }
     }
 
+    /// Knows other checks from here on, and of those with the same name what they said last.
+    pub fn replace(&mut self, checks: &[Arc<CheckParams>]) {
+        let mut new = Self::new(checks);
+        for (name, check) in &mut new.checks {
+            if let Some(known) = self.checks.remove(name) {
+                (check.verdict, check.words) = (known.verdict, known.words);
+            }
+        }
+        *self = new;
+    }
+
     /// Takes note of a verdict.
     pub fn note(&mut self, check: &str, verdict: Verdict, words: &Arc<str>) {
         if let Some(known) = self.checks.get_mut(check) {

@@ -1,5 +1,6 @@
 //! What the service thread answers to clients of the control socket.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -8,16 +9,26 @@ use super::{Net, Service};
 use crate::control::message::{Command, Reply};
 use crate::control::server::Peer;
 use crate::control::status::{self, Seen, TransitionStatus};
+use crate::control::upgrade::UpgradeReply;
 use crate::daemon::channel::{Snapshot, ToProtocol};
+use crate::daemon::upgrade::VERSION;
 use crate::net::service::{Status, Wish};
 
 impl Service {
     /// Answers a client of the control socket.
-    pub(super) async fn answer(&self, command: Command, _peer: Peer, net: Net) -> Reply {
+    pub(super) async fn answer(self: &Rc<Self>, command: Command, _peer: Peer, net: Net) -> Reply {
         match command {
             Command::Status => match self.status(&net).await {
                 Some(status) => Reply::Status(Box::new(status)),
                 None => Reply::refusal("the daemon is stopping"),
+            },
+            Command::Reload { exec: true, .. } => match self.upgrade().await {
+                Ok(successor) => Reply::Upgrade(UpgradeReply::new(VERSION, successor.version, successor.program)),
+                Err(error) => Reply::refusal(error.to_string()),
+            },
+            Command::Reload { dry_run, exec: false } => match self.reload_for_client(dry_run).await {
+                Ok(changes) => Reply::reload(changes),
+                Err(error) => Reply::refusal_with(error.to_string(), error.problems()),
             },
         }
     }
@@ -38,11 +49,13 @@ impl Service {
         let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();
         let seen = routers.iter().zip(present.iter().map(Vec::as_slice));
         let seen = seen.map(|(router, present)| Seen { router, present, hooks: self.hooks.status(router.key) });
+        let all = Arc::clone(&self.params.borrow());
         let groups = groups.iter().map(|group| {
-            let params = self.params.groups.iter().find(|params| *params.name == *group.name);
+            let params = all.groups.iter().find(|params| *params.name == *group.name);
             (group, params.map(AsRef::as_ref), self.hooks.status_of_group(&group.name))
         });
         let stray = |reason| strays.get(&reason).copied().unwrap_or_default();
-        Some(status::status(&self.identity, now, seen, &checks, groups, transitions, stray))
+        let status = status::status(&self.identity.borrow(), now, seen, &checks, groups, transitions, stray);
+        Some(status::Status { upgrade: self.upgraded.clone(), ..status })
     }
 }

@@ -56,16 +56,24 @@ impl Receiver {
     /// **Errors:** the first that the kernel refused; [`OpenError::is_permission`] without CAP_NET_RAW.
     pub fn open(wanted: Wanted) -> Result<Self, OpenError> {
         let mut receiver = Self { v4: None, v6: None, ah: None };
-        if wanted.v4 {
-            receiver.v4 = Some(Inlet::open_v4(VRRP, "a raw IPv4 socket for VRRP")?);
-        }
-        if wanted.v6 {
-            receiver.v6 = Some(Inlet::open_v6("a raw IPv6 socket for VRRP")?);
-        }
-        if wanted.ah {
-            receiver.ah = Some(Inlet::open_v4(AH, "a raw IPv4 socket for the authentication header")?);
-        }
+        receiver.open_more(wanted)?;
         Ok(receiver)
+    }
+
+    /// Opens what is wanted and not open yet; what is open stays.
+    ///
+    /// **Errors:** as [`Receiver::open`]; what was opened before that stays open.
+    pub fn open_more(&mut self, wanted: Wanted) -> Result<(), OpenError> {
+        if wanted.v4 && self.v4.is_none() {
+            self.v4 = Some(Inlet::open_v4(VRRP, "a raw IPv4 socket for VRRP")?);
+        }
+        if wanted.v6 && self.v6.is_none() {
+            self.v6 = Some(Inlet::open_v6("a raw IPv6 socket for VRRP")?);
+        }
+        if wanted.ah && self.ah.is_none() {
+            self.ah = Some(Inlet::open_v4(AH, "a raw IPv4 socket for the authentication header")?);
+        }
+        Ok(())
     }
 
     /// Returns the descriptors to wait on for reading; at most three.

@@ -66,18 +66,33 @@ impl Sender {
     ///
     /// **Errors:** the first that the kernel refused; [`OpenError::is_permission`] without CAP_NET_RAW.
     pub fn open(wanted: Wanted) -> Result<Self, OpenError> {
-        let v4 = wanted.v4.then(|| open_v4(VRRP, "a raw IPv4 socket to send VRRP")).transpose()?;
-        let v6 = wanted.v6.then(|| open_v6("a raw IPv6 socket to send VRRP")).transpose()?;
-        let ah = wanted.ah.then(|| open_v4(RAW, "a raw IPv4 socket to send the authentication header")).transpose()?;
-        Ok(Self {
-            v4,
-            v6,
-            ah,
+        let mut sender = Self {
+            v4: None,
+            v6: None,
+            ah: None,
             headers_v4: MultiHeaders::preallocate(BATCH, Some(cmsg_space!(in_pktinfo))),
             headers_v6: MultiHeaders::preallocate(BATCH, Some(cmsg_space!(in6_pktinfo))),
             order: Vec::new(),
             failures: Vec::new(),
-        })
+        };
+        sender.open_more(wanted)?;
+        Ok(sender)
+    }
+
+    /// Opens what is wanted and not open yet; what is open stays.
+    ///
+    /// **Errors:** as [`Sender::open`]; what was opened before that stays open.
+    pub fn open_more(&mut self, wanted: Wanted) -> Result<(), OpenError> {
+        if wanted.v4 && self.v4.is_none() {
+            self.v4 = Some(open_v4(VRRP, "a raw IPv4 socket to send VRRP")?);
+        }
+        if wanted.v6 && self.v6.is_none() {
+            self.v6 = Some(open_v6("a raw IPv6 socket to send VRRP")?);
+        }
+        if wanted.ah && self.ah.is_none() {
+            self.ah = Some(open_v4(RAW, "a raw IPv4 socket to send the authentication header")?);
+        }
+        Ok(())
     }
 
     /// Sends every message of a batch, grouped by family, source and interface, else in the order of the batch.

@@ -1,0 +1,161 @@
+//! Our unit under a real systemd: start, stop, crash, hang, and the program replaced.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use vrrpd::demo::clock::now;
+use vrrpd::demo::error::LabError;
+use vrrpd::demo::lab::Node::{A, B};
+use vrrpd::demo::probe::Outage;
+use vrrpd::demo::scratch::Scratch;
+
+use crate::cluster::Cluster;
+use crate::driver::Kind::Vrrpd;
+use crate::in_turn;
+use crate::systemd::{Booted, PROGRAM};
+use crate::upgrade::{install, plan};
+
+#[test]
+fn unit_serves_under_a_real_systemd() {
+    in_turn(|| serves().unwrap_or_else(|error| panic!("{error}")));
+}
+
+/// In which anything comes.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+struct World {
+    // Dropped in this order.
+    systemd: Booted,
+    cluster: Cluster,
+    scratch: Scratch,
+}
+
+fn serves() -> Result<(), LabError> {
+    let cluster = Cluster::new(&plan(Duration::from_secs(1)), &[Vrrpd, Vrrpd])?;
+    let systemd = Booted::boot(cluster.lab(), A)?;
+    let scratch = Scratch::new()?;
+    let mut world = World { systemd, cluster, scratch };
+    install(&world.scratch.path().join("vrrpd"))?;
+    let told = world.systemd.install(&world.scratch.path().join("vrrpd"), &world.cluster.plan.toml(A), "");
+    told.and_then(|()| world.play()).map_err(|error| {
+        let journal = world.systemd.journal().unwrap_or_default();
+        LabError::Daemon { name: "the unit".to_owned(), problem: format!("{error}\n{journal}") }
+    })
+}
+
+impl World {
+    fn play(&mut self) -> Result<(), LabError> {
+        self.starts()?;
+        self.is_upgraded()?;
+        self.is_killed()?;
+        self.hangs()?;
+        self.stops()
+    }
+
+    fn starts(&mut self) -> Result<(), LabError> {
+        self.systemd.systemctl(&["start", "vrrpd"])?;
+        same("state after start", self.systemd.property("ActiveState")?, "active")?;
+        self.held_by(A)?;
+        let text = self.systemd.property("StatusText")?;
+        same("what the daemon says of itself", text, "1 MASTER, 0 BACKUP")?;
+        self.cluster.start(B)?;
+        self.cluster.watch.pause(Duration::from_secs(2))?;
+        let journal = self.systemd.run(&["journalctl", "--no-pager", "VRRP_INSTANCE=web", "VRRP_STATE=MASTER"])?;
+        if journal.contains("Entering MASTER STATE") {
+            Ok(())
+        } else {
+            Err(wrong(format!("the journal has no fields: {journal}")))
+        }
+    }
+
+    /// The program on the disk is replaced: same process, same service, nothing lost.
+    fn is_upgraded(&mut self) -> Result<(), LabError> {
+        let (pid, since) = (self.systemd.property("MainPID")?, now());
+        self.systemd.replace(&self.scratch.path().join("vrrpd"))?;
+        let said = self.systemd.run(&[PROGRAM, "reload", "--exec"])?;
+        eprintln!("unit upgraded | {}", said.trim_end());
+        self.cluster.watch.pause(Duration::from_secs(2))?;
+        same("state after the upgrade", self.systemd.property("ActiveState")?, "active")?;
+        same("process id after the upgrade", self.systemd.property("MainPID")?, &pid)?;
+        same("restarts", self.systemd.property("NRestarts")?, "0")?;
+        self.nothing_lost("upgrade", since)
+    }
+
+    /// The daemon is killed: back before the peer takes over, with the address it had.
+    fn is_killed(&mut self) -> Result<(), LabError> {
+        let since = now();
+        self.signal(Signal::SIGKILL)?;
+        self.cluster.watch.wait("the unit to be restarted", PATIENCE, |_| {
+            (self.systemd.property("NRestarts").ok()? == "1").then_some(())
+        })?;
+        self.cluster.watch.pause(Duration::from_secs(5))?;
+        same("state after the crash", self.systemd.property("ActiveState")?, "active")?;
+        self.nothing_lost("crash", since)
+    }
+
+    /// The daemon hangs: killed by the watchdog, and started again.
+    fn hangs(&mut self) -> Result<(), LabError> {
+        let since = now();
+        self.signal(Signal::SIGSTOP)?;
+        self.cluster
+            .watch
+            .wait("the watchdog", PATIENCE, |_| (self.systemd.property("NRestarts").ok()? == "2").then_some(()))?;
+        let took = now() - since;
+        let journal = self.systemd.journal()?;
+        if !journal.contains("Watchdog timeout") {
+            return Err(wrong("nobody speaks of a watchdog".to_owned()));
+        }
+        self.cluster.watch.wait("node a to hold the address alone", PATIENCE, |log| {
+            (self.cluster.holders(log) == [A]).then_some(())
+        })?;
+        let outage = self.outage(since);
+        eprintln!("unit hung | restarted after {took:?} | lost {} | silence {:?}", outage.lost, outage.gap);
+        if took < Duration::from_secs(4) { Ok(()) } else { Err(wrong(format!("restarted after {took:?}"))) }
+    }
+
+    fn stops(&mut self) -> Result<(), LabError> {
+        self.cluster.watch.pause(Duration::from_secs(2))?;
+        let since = now();
+        self.systemd.systemctl(&["stop", "vrrpd"])?;
+        self.held_by(B)?;
+        same("state after stop", self.systemd.property("ActiveState")?, "inactive")?;
+        same("result of all", self.systemd.property("Result")?, "success")?;
+        self.nothing_lost("stop", since)
+    }
+
+    fn held_by(&self, node: vrrpd::demo::lab::Node) -> Result<(), LabError> {
+        let awaited = format!("node {node} alone to hold the address");
+        self.cluster.watch.wait(&awaited, PATIENCE, |log| (self.cluster.holders(log) == [node]).then_some(()))
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), LabError> {
+        let pid = i32::try_from(self.systemd.daemon()).unwrap_or(0);
+        if pid == 0 {
+            return Err(wrong("the daemon does not run".to_owned()));
+        }
+        kill(Pid::from_raw(pid), signal).map_err(|errno| LabError::kernel("signal the daemon")(errno.into()))
+    }
+
+    fn outage(&self, since: Duration) -> Outage {
+        self.cluster.probe.outage(since, now())
+    }
+
+    fn nothing_lost(&self, what: &str, since: Duration) -> Result<(), LabError> {
+        let outage = self.outage(since);
+        eprintln!("unit, {what} | lost {} | silence {:?} | own pause {:?}", outage.lost, outage.gap, outage.own_pause);
+        // What a client misses that stood still itself proves nothing.
+        if outage.lost == 0 || outage.own_pause >= Duration::from_millis(10) {
+            return Ok(());
+        }
+        Err(wrong(format!("{what}: {outage:?}\n{}", self.cluster.account(since))))
+    }
+}
+
+fn same(what: &str, found: String, expected: &str) -> Result<(), LabError> {
+    if found == expected { Ok(()) } else { Err(wrong(format!("{what}: {found:?}, expected {expected:?}"))) }
+}
+
+fn wrong(problem: String) -> LabError {
+    LabError::Daemon { name: "the unit".to_owned(), problem }
+}
