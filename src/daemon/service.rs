@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(super) struct Setup {
     pub protocol: ProtocolHandle,
     /// Routers that go on as Master: their addresses stay.
     pub adopting: Vec<RouterKey>,
+    /// What an earlier process may have left without our mark: interface, address, prefix length.
+    pub left: Vec<(String, IpAddr, u8)>,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -60,6 +63,7 @@ pub(super) struct Service {
     journal: Rc<RefCell<Journal>>,
     protocol: ProtocolHandle,
     adopting: Vec<RouterKey>,
+    left: Vec<(String, IpAddr, u8)>,
     hooks: Hooks,
     ports: Ports,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
@@ -70,14 +74,15 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service and the checks that it is to run; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Checks) {
-        let Setup { identity, params, routers, log, protocol, adopting } = setup;
+        let Setup { identity, params, routers, log, protocol, adopting, left } = setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
         let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
         let (checks, ports) = Checks::new(&params);
         let (states, told) = (RefCell::default(), RefCell::default());
-        let service = Self { identity, params, routers, log, journal, protocol, adopting, hooks, ports, states, told };
+        let service =
+            Self { identity, params, routers, log, journal, protocol, adopting, left, hooks, ports, states, told };
         (Rc::new(service), checks)
     }
 
@@ -105,6 +110,7 @@ impl Service {
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
         let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.get(key)?))));
         let _ = net.send(Wish::Wanted(wanted.collect())).await;
+        let _ = net.send(Wish::Disown(self.left.clone())).await;
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         // The receiver goes away only together with the task, which is watched below.
         let _ = net.send(Wish::Watch(Watch::of(&self.params))).await;

@@ -110,6 +110,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
     });
     adopt(&mut node, past.as_ref(), &routers);
     let adopting = node.adopting().collect();
+    let left = past.iter().flat_map(Past::left).collect();
     let table = Table::new(&path, routers.iter().map(|(key, params)| (*key, params.as_ref())));
     let of = |key| routers.get(&key).map(AsRef::as_ref);
     let state = State::create(&runtime_dir, table, past.as_ref(), of);
@@ -123,7 +124,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup = Setup { identity, params, routers, log: log.clone(), protocol, adopting };
+    let setup = Setup { identity, params, routers, log: log.clone(), protocol, adopting, left };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
