@@ -14,10 +14,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 pub use state::Job;
-use state::{
-    Phase, Retry, Router, State, as_held, deletion, forget_wish, interface_of, is_good, new_address, unmarked_place,
-    wait,
-};
+use state::{Phase, Retry, Router, State, as_held, deletion, forget_wish, interface_of, is_good, new_address, wait};
 
 use super::links::{Change, Links};
 use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};
