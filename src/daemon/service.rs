@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub(super) struct Setup {
     pub origin: Origin,
     /// Routers that go on as Master: their addresses stay.
     pub adopting: Vec<RouterKey>,
+    /// What an earlier process may have left without our mark: interface, address, prefix length.
+    pub left: Vec<(String, IpAddr, u8)>,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -76,6 +79,7 @@ pub(super) struct Service {
     journal: Rc<RefCell<Journal>>,
     protocol: ProtocolHandle,
     adopting: Vec<RouterKey>,
+    left: Vec<(String, IpAddr, u8)>,
     hooks: Hooks,
     checks: Checks,
     guard: Guard,
@@ -89,7 +93,7 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service, and the way by which configurations come to [`Service::run`]; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Orders) {
-        let Setup { identity, source, params, routers, log, protocol, adopting, guard, origin } = setup;
+        let Setup { identity, source, params, routers, log, protocol, adopting, left, guard, origin } = setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
@@ -105,6 +109,7 @@ impl Service {
             journal,
             protocol,
             adopting,
+            left,
             hooks,
             checks,
             guard,
@@ -143,6 +148,7 @@ impl Service {
         let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.borrow().get(key)?))));
         let wanted = Wish::Wanted(wanted.collect());
         let _ = net.send(wanted).await;
+        let _ = net.send(Wish::Disown(self.left.clone())).await;
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         // The receiver goes away only together with the task, which is watched below.
         let _ = net.send(Wish::Watch(Watch::of(&params))).await;

@@ -131,6 +131,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     });
     adopt(&mut node, past.as_ref(), &routers);
     let adopting = node.adopting().collect();
+    let left = past.iter().flat_map(Past::left).collect();
     let table = Table::new(&path, routers.iter().map(|(key, params)| (*key, params.as_ref())));
     let of = |key| routers.get(&key).map(AsRef::as_ref);
     let state = State::create(&runtime_dir, table, past.as_ref(), of);
@@ -145,8 +146,18 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup =
-        Setup { identity, source, params, routers, log: log.clone(), protocol, adopting, guard: guard.clone(), origin };
+    let setup = Setup {
+        identity,
+        source,
+        params,
+        routers,
+        log: log.clone(),
+        protocol,
+        adopting,
+        left,
+        guard: guard.clone(),
+        origin,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())

@@ -8,6 +8,7 @@ mod entries;
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub enum Wish {
     },
     /// Hold the VIPs of exactly these routers: after a full channel lost wishes.
     Wanted(Vec<(RouterKey, Arc<RouterParams>)>),
+    /// An earlier run held these addresses, and may have left them without our mark (kernels before 5.18). Heeded before
+    /// leftovers are removed; those that nobody wants go with them.
+    Disown(Vec<(String, IpAddr, u8)>),
     /// Hold these static entries from here on, whatever the routers want; none at the end.
     Fix(Arc<Fixed>),
     /// Tell the neighbours where these VIPs are; those that are not held are left out.
@@ -158,6 +162,8 @@ pub struct NetService<F> {
     /// The monitor or the wishes ended.
     is_deaf: bool,
     is_closed: bool,
+    /// What an earlier run may have left without our mark: interface, address, prefix length.
+    disowned: Vec<(String, IpAddr, u8)>,
     settling: Vec<oneshot::Sender<()>>,
     withdrawing: Vec<(Arc<RouterParams>, oneshot::Sender<()>)>,
     changes: Vec<Change>,
@@ -197,6 +203,7 @@ impl<F: FnMut(Report)> NetService<F> {
             is_stale: false,
             is_deaf: false,
             is_closed: false,
+            disowned: Vec::new(),
             settling: Vec::new(),
             withdrawing: Vec::new(),
             changes: Vec::new(),
@@ -239,7 +246,7 @@ impl<F: FnMut(Report)> NetService<F> {
         self.read_all().await;
         self.hear();
         self.vips.compare(&self.links);
-        self.vips.sweep(&self.links);
+        self.vips.sweep(&self.links, &std::mem::take(&mut self.disowned));
         self.sweep_routes().await;
         while self.vips.has_work() || self.routes.has_work() {
             self.work();
@@ -313,6 +320,7 @@ impl<F: FnMut(Report)> NetService<F> {
             Wish::Watch(watch) => self.links.watch(watch),
             Wish::Acquire { router, params } => self.acquire(router, params),
             Wish::Release { router } => self.release(router),
+            Wish::Disown(left) => self.disowned = left,
             Wish::Fix(fixed) if *fixed == Fixed::default() => self.release(FIXED),
             Wish::Fix(fixed) => self.acquire(FIXED, as_router(&fixed)),
             Wish::Wanted(wanted) => self.want_exactly(wanted),

@@ -8,6 +8,7 @@
 mod state;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -143,10 +144,13 @@ impl Vips {
         self.deletes = self.doomed.keys().copied().collect();
     }
 
-    /// Dooms every address with our mark that nobody wants: what an earlier run left behind.
-    pub fn sweep(&mut self, links: &Links) {
+    /// Dooms what an earlier run left and nobody wants: what has our mark, and of `unmarked` (name of the interface,
+    /// address, prefix length) what has none.
+    pub fn sweep(&mut self, links: &Links, unmarked: &[(String, IpAddr, u8)]) {
         self.look_at_fresh(links);
-        let leftovers: Vec<Place> = links.ours().filter(|place| !self.wanted.contains_key(place)).collect();
+        let unmarked = unmarked.iter().filter_map(|one| state::unmarked_place(one, links));
+        let is_unwanted = |place: &Place| !self.wanted.contains_key(place);
+        let leftovers: Vec<Place> = links.ours().chain(unmarked).filter(is_unwanted).collect();
         if !leftovers.is_empty() {
             self.notices.push(Notice::Leftovers { count: leftovers.len() });
         }

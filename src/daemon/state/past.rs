@@ -1,12 +1,13 @@
 //! What an earlier process of this node left behind.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::bytes;
 pub use super::bytes::Slot;
 use super::table::{Entry, Table};
-use crate::engine::adopt::Imprint;
+use crate::engine::adopt::{Hold, Imprint};
 use crate::engine::params::RouterParams;
 use crate::wire::field::Priority;
 
@@ -47,6 +48,16 @@ impl Past {
     pub fn imprint(&self, params: &RouterParams) -> Option<Imprint> {
         let (entry, slot) = self.routers().find(|(entry, _)| entry.is(params))?;
         imprint(entry, slot?)
+    }
+
+    /// Returns the addresses that it held last, as far as they are not the host's own: interface, address, prefix length.
+    pub fn left(&self) -> impl Iterator<Item = (String, IpAddr, u8)> + '_ {
+        let has_held = |slot: Option<&Slot>| slot.is_none_or(|slot| slot.hold != Hold::Nothing);
+        let holding = self.routers().filter(move |(entry, slot)| !entry.is_owner() && has_held(*slot));
+        holding.flat_map(|(entry, _)| &entry.addresses).map(|held| {
+            let interface = held.interface.clone();
+            (interface, held.address, held.prefix_len)
+        })
     }
 
     /// Writes it back after slots were changed, in one rename.

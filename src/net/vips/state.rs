@@ -144,6 +144,12 @@ pub(super) fn is_good(address: &Address, is_owner: bool) -> bool {
     is_owner || (address.is_permanent && address.is_usable && address.protocol == OUR_PROTOCOL)
 }
 
+/// Returns the place of an address that an earlier run held, when it is there and nobody has marked it.
+pub(super) fn unmarked_place((name, address, prefix_len): &(String, IpAddr, u8), links: &Links) -> Option<Place> {
+    let place = Place { interface: links.named(name)?.index, address: *address, prefix_len: *prefix_len };
+    (links.address(&place)?.protocol == 0).then_some(place)
+}
+
 /// Withdraws one wish for a place.
 pub(super) fn forget_wish(wanted: &mut HashMap<Place, Vec<VipId>>, place: &Place, vip: VipId) {
     if let Some(vips) = wanted.get_mut(place) {

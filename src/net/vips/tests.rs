@@ -263,10 +263,24 @@ fn leftovers_are_swept_but_not_what_is_wanted_or_foreign() {
         world.tell(Event::Address(Address { protocol, ..foreign(text) }));
     }
     world.acquire(A, params(&["10.0.1.1/32"]));
-    world.vips.sweep(&world.links);
+    world.vips.sweep(&world.links, &[]);
     assert_eq!(world.work(), ["-10.0.1.2"]);
     assert_eq!(world.reports(), [(A, 0..1)], "adopted without a request");
     assert_eq!(world.vips.take_notices(), [Notice::Leftovers { count: 1 }]);
+}
+
+#[test]
+fn unmarked_leftovers_are_swept_when_an_earlier_run_is_known_to_have_held_them() {
+    let mut world = World::new();
+    for (text, protocol) in [("10.0.1.1/32", 0), ("10.0.1.2/32", 0), ("10.0.1.3/32", 18), ("10.0.1.4/32", 0)] {
+        world.tell(Event::Address(Address { protocol, ..foreign(text) }));
+    }
+    world.acquire(A, params(&["10.0.1.1/32"]));
+    let held = |last, prefix_len| ("eth0".to_owned(), IpAddr::from([10, 0, 1, last]), prefix_len);
+    world.vips.sweep(&world.links, &[held(1, 32), held(2, 32), held(3, 32), held(4, 24), held(5, 32)]);
+    let work = world.work();
+    assert!(work.contains(&"-10.0.1.2".to_owned()), "{work:?}");
+    assert!(!work.iter().any(|request| request.starts_with('-') && request != "-10.0.1.2"), "{work:?}");
 }
 
 #[test]
