@@ -108,8 +108,12 @@ mod tests {
             removed: vec!["old".into()],
             ..Changes::default()
         };
-        let expected =
-            ["kept 2", "web: priority 100 -> 90, addresses +10.0.0.31/32", "removed 1: old", "no instance changes state"];
+        let expected = [
+            "kept 2",
+            "web: priority 100 -> 90, addresses +10.0.0.31/32",
+            "removed 1: old",
+            "no instance changes state",
+        ];
         assert_eq!(changes.text(), expected);
         assert_eq!(changes.summary(), "2 kept, 1 updated, 1 removed");
         let told = Changes { state_changes: vec!["web hands over".into()], ..changes };

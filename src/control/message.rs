@@ -54,9 +54,9 @@ impl Command {
     pub fn to_line(self) -> String {
         match self {
             Self::Status => format!("{{\"schema\":{SCHEMA},\"command\":\"status\"}}\n"),
-            Self::Reload { dry_run, exec } => format!(
-                "{{\"schema\":{SCHEMA},\"command\":\"reload\",\"dry_run\":{dry_run},\"exec\":{exec}}}\n"
-            ),
+            Self::Reload { dry_run, exec } => {
+                format!("{{\"schema\":{SCHEMA},\"command\":\"reload\",\"dry_run\":{dry_run},\"exec\":{exec}}}\n")
+            }
         }
     }
 
@@ -107,7 +107,9 @@ impl fmt::Display for RequestError {
         match self {
             Self::Malformed(why) => write!(f, "request is not understood: {why}"),
             Self::Schema(number) => write!(f, "request has schema {number}, expected {SCHEMA}"),
-            Self::UnknownCommand(command) => write!(f, "unknown command {command:?}, expected \"status\" or \"reload\""),
+            Self::UnknownCommand(command) => {
+                write!(f, "unknown command {command:?}, expected \"status\" or \"reload\"")
+            }
             Self::UnknownKey(key) => write!(f, "unknown key {key:?} in request, expected \"schema\" and \"command\""),
             Self::NotBool(key) => write!(f, "{key:?} in request is no boolean, expected true or false"),
         }

@@ -116,7 +116,9 @@ impl Checks {
         if !run_by_track.is_empty() {
             let report = reporter(self.protocol.clone());
             let checks = run_by_track.into_iter().map(|(_, _, check)| check).collect();
-            tasks.spawn_local(track::run_until(checks, scripts, move |seen| report(seen.check, seen.result, seen.words)));
+            tasks.spawn_local(track::run_until(checks, scripts, move |seen| {
+                report(seen.check, seen.result, seen.words)
+            }));
         }
         for (key, params, check) in of_interfaces {
             let CheckKind::Interface(name) = &params.kind else { continue };

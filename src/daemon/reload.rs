@@ -135,7 +135,8 @@ pub(super) fn changes(
             Fate::Added => changes.added.push(name),
         }
     }
-    changes.removed = plan.removed.iter().filter_map(|key| routers.get(key)).map(|router| router.name.clone()).collect();
+    changes.removed =
+        plan.removed.iter().filter_map(|key| routers.get(key)).map(|router| router.name.clone()).collect();
     changes
 }
 

@@ -59,7 +59,8 @@ fn of_update(router: &RouterSnapshot, wanted: &RouterParams) -> Option<String> {
         StateName::Backup => {
             let master = router.master?;
             let theirs = i32::from(master.priority.get());
-            let was_better = i32::from(router.effective_priority.get()) > theirs && router.params.preempt != Preempt::Never;
+            let was_better =
+                i32::from(router.effective_priority.get()) > theirs && router.params.preempt != Preempt::Never;
             let is_better = ours > theirs && (wanted.preempt != Preempt::Never || wanted.is_owner());
             let Preempt::After(delay) = wanted.preempt else {
                 return (is_better && !was_better)

@@ -16,7 +16,8 @@ pub(super) fn differences(before: &RouterParams, after: &RouterParams) -> Vec<St
     listed(&mut found, "routes", &before.routes, &after.routes);
     listed(&mut found, "rules", &before.rules, &after.rules);
     transport(&mut found, before, after);
-    let source = |router: &RouterParams| router.source.map_or_else(|| "of the interface".to_owned(), |ip| ip.to_string());
+    let source =
+        |router: &RouterParams| router.source.map_or_else(|| "of the interface".to_owned(), |ip| ip.to_string());
     moved(&mut found, "source", source(before), source(after));
     authentication(&mut found, &before.auth, &after.auth);
     let names = |router: &RouterParams| router.tracks.iter().map(track).collect::<Vec<_>>();
@@ -189,7 +190,10 @@ mod tests {
         other.address = "10.0.0.31".parse().unwrap();
         vips.push(other);
         let after = RouterParams { priority: Priority::new(90).unwrap(), vips, ..web.clone() };
-        assert_eq!(said(&after), format!("priority {} -> 90, addresses +10.0.0.31/{}", web.priority, web.vips[0].prefix_len));
+        assert_eq!(
+            said(&after),
+            format!("priority {} -> 90, addresses +10.0.0.31/{}", web.priority, web.vips[0].prefix_len)
+        );
         assert_eq!(said(&RouterParams { preempt: Preempt::Never, ..web.clone() }), "preempt always -> never");
         assert_eq!(said(&RouterParams { strict: true, ..web }), "strict");
     }
