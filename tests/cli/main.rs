@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 7] = ["run", "check", "convert", "keygen", "status", "demo", "completions"];
+const COMMANDS: [&str; 8] = ["run", "check", "convert", "keygen", "status", "reload", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {
@@ -221,7 +221,7 @@ fn manual_pages_name_the_options_of_help() {
         fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected =
-        ["check", "completions", "convert", "demo", "keygen", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
+        ["check", "completions", "convert", "demo", "keygen", "reload", "run", "status"].map(|name| format!("vrrpd-{name}.8"));
     assert_eq!(names, expected.into_iter().chain(["vrrpd.8".to_owned()]).collect::<Vec<_>>());
     for name in COMMANDS {
         let page = fs::read_to_string(pages.join(format!("vrrpd-{name}.8"))).unwrap();

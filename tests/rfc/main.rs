@@ -13,6 +13,8 @@ mod departures;
 mod malformed;
 mod offer;
 mod packet;
+mod reload;
+mod reload_pairs;
 mod rfc3768;
 mod s5_1_header;
 mod s5_2_fields;
