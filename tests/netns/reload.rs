@@ -14,9 +14,9 @@ use crate::authentication::Pair;
 use crate::driver::Kind::Vrrpd;
 use crate::in_turn;
 use crate::routers::{KEYS, Router, file};
+use crate::stories::{quick, steps};
 use crate::story::Act::Start;
 use crate::story::Step;
-use crate::stories::{quick, steps};
 
 /// How often the daemon is told to reload.
 const RELOADS: usize = 100;
@@ -56,9 +56,9 @@ fn reload(pair: &Pair, node: Node, text: &str, outcome: &str) -> Result<(), LabE
     let told = |pair: &Pair| pair.cluster.lines(node).iter().filter(|line| line.contains(outcome)).count();
     let before = told(pair);
     pair.cluster.signal(node, Signal::SIGHUP);
-    pair.cluster.watch.wait(&format!("{outcome:?} of node {node}"), Duration::from_secs(5), |_| {
-        (told(pair) > before).then_some(())
-    })
+    pair.cluster
+        .watch
+        .wait(&format!("{outcome:?} of node {node}"), Duration::from_secs(5), |_| (told(pair) > before).then_some(()))
 }
 
 fn entered(pair: &Pair, node: Node) -> usize {
@@ -109,7 +109,10 @@ fn hundred_reloads() -> Result<(), LabError> {
     let outage = pair.cluster.probe.outage(since, now());
     let after = [A, B].map(|node| entered(&pair, node));
     let holders = pair.cluster.watch.look(|log| log.holders(pair.cluster.address()));
-    eprintln!("{RELOADS} reloads of each node: client lost {} of {}, silence {:?}", outage.lost, outage.sent, outage.gap);
+    eprintln!(
+        "{RELOADS} reloads of each node: client lost {} of {}, silence {:?}",
+        outage.lost, outage.sent, outage.gap
+    );
     let is_well = outage.lost == 0 && outage.answered_by == [Some(A)] && after == before && holders == [A];
     is_well.then_some(()).ok_or_else(|| {
         wrong(format!("{outage:?}, transitions {before:?} {after:?}, {holders:?}\n{}", pair.cluster.account(since)))

@@ -13,8 +13,6 @@ mod departures;
 mod malformed;
 mod offer;
 mod packet;
-mod reload;
-mod reload_pairs;
 mod rfc3768;
 mod s5_1_header;
 mod s5_2_fields;

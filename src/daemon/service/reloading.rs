@@ -119,7 +119,12 @@ impl Service {
         match &result {
             Ok(changes) => {
                 for warning in &changes.warnings {
-                    tracing::warn!("{warning}");
+                    // Notes are no news to whoever has read them at the start.
+                    if warning.contains(": note: ") {
+                        tracing::info!("{warning}");
+                    } else {
+                        tracing::warn!("{warning}");
+                    }
                 }
                 tracing::info!("Reload complete: {}", changes.summary());
                 for line in changes.text().iter().filter(|line| !line.starts_with("kept ")).take(LINES_MAX) {

@@ -6,8 +6,8 @@ use vrrpd::engine::change::Fate;
 use vrrpd::engine::input::{CheckResult, RouterKey};
 use vrrpd::engine::output::{Discard, EventKind, Reason, StateName};
 use vrrpd::engine::params::{
-    Auth, AuthMode, CheckParams, Effect, GroupParams, HmacParams, NodeParams, Preempt, ReplayGuard, RouterParams, Track,
-    Transport,
+    Auth, AuthMode, CheckParams, Effect, GroupParams, HmacParams, NodeParams, Preempt, ReplayGuard, RouterParams,
+    Track, Transport,
 };
 use vrrpd::wire::auth::Key;
 use vrrpd::wire::field::{KeyId, Version, Vrid};
@@ -279,7 +279,10 @@ fn keys_are_rotated_between_two_adverts_and_none_is_refused() {
                 master.become_like(signed(keys, active));
             }
             let sent = next(&mut master, &mut backup);
-            assert_eq!(sent.message()[8 + 4 + 1], if is_backup_first && keys.len() == 2 && active == 2 { 1 } else { active });
+            assert_eq!(
+                sent.message()[8 + 4 + 1],
+                if is_backup_first && keys.len() == 2 && active == 2 { 1 } else { active }
+            );
             backup.accepts_sent(&sent);
         }
     }
