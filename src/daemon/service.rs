@@ -238,11 +238,7 @@ impl Service {
                     if let Some(wish) = self.carry_out(now, &output) {
                         let _ = net.send(wish).await;
                     }
-                    if let Output::ReleaseVips { router } = output
-                        && self.reloading.is_parting(router)
-                    {
-                        self.await_end(router, net).await;
-                    }
+                    self.part(&output, net).await;
                     if let Some((router, withdrawal)) = self.hooks.observe(now, &output) {
                         self.await_withdrawal(router, withdrawal, net).await;
                     }
@@ -279,6 +275,24 @@ impl Service {
             ToService::Finished => {}
         }
         self.summarize();
+    }
+
+    /// Takes note of what ends a router that a reload ended.
+    async fn part(self: &Rc<Self>, output: &Output, net: &Net) {
+        match output {
+            Output::ReleaseVips { router } if self.reloading.is_holding(*router) => self.await_end(*router, net).await,
+            Output::Event(Event { router: Some(router), kind: EventKind::Transition(_) })
+                if self.reloading.is_parting(*router) && !self.reloading.is_holding(*router) =>
+            {
+                self.forget(*router, net).await;
+            }
+            Output::ReleaseVips { .. }
+            | Output::Event(_)
+            | Output::AcquireVips { .. }
+            | Output::Announce { .. }
+            | Output::Send(_)
+            | Output::Finished => {}
+        }
     }
 
     /// Writes an event down, or turns an output into a wish.

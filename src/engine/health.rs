@@ -20,12 +20,10 @@ pub(super) struct Check {
     pub verdict: Verdict,
     /// Results in a row that speak against the verdict.
     against: u32,
-    since: Option<Instant>,
+    pub since: Option<Instant>,
     pub words: Arc<str>,
     /// Who tracks it: slot of the router and place among its tracks, ascending.
     pub trackers: Vec<(u32, usize)>,
-    /// A reload ended it; what it still says counts for nothing.
-    pub is_gone: bool,
 }
 
 impl Check {
@@ -37,14 +35,7 @@ impl Check {
             Initial::Failing => Verdict::Failing,
         };
         let (name, words) = (Arc::from(params.name.as_str()), Arc::from(""));
-        Self { params, name, verdict, against: 0, since: None, words, trackers: Vec::new(), is_gone: false }
-    }
-
-    /// Makes a check that looks otherwise but stands for the same: what is known of it holds until it says something else.
-    pub fn succeed(params: Arc<CheckParams>, before: &Self) -> Self {
-        let (since, words) = (before.since, Arc::clone(&before.words));
-        let known = Self { verdict: before.verdict, since, words, ..Self::new(Arc::clone(&params)) };
-        if before.verdict == Verdict::Unknown { Self::new(params) } else { known }
+        Self { params, name, verdict, against: 0, since: None, words, trackers: Vec::new() }
     }
 
     /// Takes in one run; returns the verdict before when it changed.

@@ -69,8 +69,11 @@ impl Node {
     /// Takes in one run of a check: first its verdict, then the priorities, then who comes or goes for it. An unknown
     /// check is ignored.
     pub(super) fn judge(&mut self, now: Instant, key: CheckKey, result: CheckResult, words: Arc<str>) {
-        let check = self.checks.get_mut(key.0 as usize).filter(|check| !check.is_gone);
-        let Some(check) = check else { return };
+        // What a check still says that a reload ended counts for nothing.
+        if !self.check_order.contains(&key.0) {
+            return;
+        }
+        let Some(check) = self.checks.get_mut(key.0 as usize) else { return };
         let Some(from) = check.note(now, result, Arc::clone(&words)) else { return };
         self.out.node_event(EventKind::Check { check: Arc::clone(&check.name), from, to: check.verdict, words });
         for &(slot, place) in &check.trackers {

@@ -14,9 +14,9 @@ use super::health::{Check, Health};
 use super::input::{CheckKey, Interface, RouterKey};
 use super::node::{Node, Phase};
 use super::outbox::Outbox;
-use super::output::{Output, Reason};
+use super::output::{Output, Reason, Verdict};
 use super::packet::Packet;
-use super::params::{NodeParams, RouterParams, Transport};
+use super::params::{CheckParams, NodeParams, RouterParams, Transport};
 use super::regroup;
 use super::router::{VirtualRouter, locate};
 use super::send::Adverts;
@@ -133,26 +133,18 @@ impl Node {
         let mut other = BTreeSet::new();
         let mut order = Vec::with_capacity(params.checks.len());
         for wanted in &params.checks {
-            let known = before.remove(&wanted.name).and_then(|at| Some((at, self.checks.get_mut(at as usize)?)));
+            let known = before.remove(&wanted.name).and_then(|at| Some((at, self.checks.get(at as usize)?)));
             let check = match known {
                 Some((at, check)) if *check.params == **wanted => {
                     order.push(at);
                     continue;
                 }
-                Some((_, check)) => {
-                    check.is_gone = true;
-                    Check::succeed(Arc::clone(wanted), check)
-                }
+                Some((_, check)) => succeeding(check, Arc::clone(wanted)),
                 None => Check::new(Arc::clone(wanted)),
             };
             other.insert(wanted.name.clone());
             order.push(u32::try_from(self.checks.len()).unwrap_or(u32::MAX));
             self.checks.push(check);
-        }
-        for at in before.into_values() {
-            if let Some(check) = self.checks.get_mut(at as usize) {
-                check.is_gone = true;
-            }
         }
         self.check_order = order;
         other
@@ -314,6 +306,15 @@ impl Node {
             self.touch(slot, |router, _| router.stand_by(now, vacant_at));
         }
     }
+}
+
+/// Makes a check that looks otherwise but stands for the same: what is known of it holds until it says something else.
+fn succeeding(before: &Check, params: Arc<CheckParams>) -> Check {
+    let mut check = Check::new(params);
+    if before.verdict != Verdict::Unknown {
+        (check.verdict, check.since, check.words) = (before.verdict, before.since, Arc::clone(&before.words));
+    }
+    check
 }
 
 impl VirtualRouter {

@@ -27,6 +27,7 @@ mod load;
 mod measure;
 mod processes;
 mod refusals;
+mod reload;
 mod routers;
 mod serving;
 mod status;

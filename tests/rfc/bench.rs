@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vrrpd::engine::adopt::{Hold, Imprint};
+use vrrpd::engine::change::Reloaded;
 use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
-use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition};
+use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition, Transmit};
 use vrrpd::engine::params::{
     AnnounceSchedule, CheckKind, CheckParams, Effect, FileSense, Initial, NodeParams, PeerParams, RouterParams, Scope,
     Track, Transport, Vip, VipOptions,
@@ -323,11 +324,51 @@ impl Bench {
         seen
     }
 
+    /// Goes on with another configuration.
+    pub fn reload(&mut self, params: &NodeParams) -> (Option<Reloaded>, Vec<Seen>) {
+        let reloaded = self.node.reload(Now { mono: self.now, utc: self.utc() }, params);
+        (reloaded, self.drain().into_iter().map(|(_, seen)| seen).collect())
+    }
+
+    /// Goes on with one router, which has no checks.
+    pub fn become_like(&mut self, params: RouterParams) -> Vec<Seen> {
+        self.reload(&NodeParams { routers: vec![Arc::new(params)], ..NodeParams::default() }).1
+    }
+
+    /// Lets time pass until a moment, serves what is due then, and says whose it is.
+    pub fn tick_at(&mut self, at: Instant) -> Vec<(Option<RouterKey>, Seen)> {
+        self.now = self.now.max(at);
+        self.node.handle(Now { mono: self.now, utc: self.utc() }, Input::Timeout);
+        self.drain()
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// When something is due.
+    pub fn due_at(&mut self) -> Option<Instant> {
+        self.node.poll_timeout()
+    }
+
     fn handle(&mut self, input: Input<'_>) -> Vec<Seen> {
         self.node.handle(Now { mono: self.now, utc: self.utc() }, input);
+        self.drain().into_iter().map(|(_, seen)| seen).collect()
+    }
+
+    fn drain(&mut self) -> Vec<(Option<RouterKey>, Seen)> {
         let mut seen = Vec::new();
         while let Some(output) = self.node.poll_output() {
-            seen.push(match output {
+            let whose = match &output {
+                Output::Send(Transmit { router, .. })
+                | Output::AcquireVips { router }
+                | Output::ReleaseVips { router }
+                | Output::Announce { router, .. } => Some(*router),
+                Output::Event(event) => event.router,
+                Output::Finished => None,
+            };
+            let what = match output {
                 Output::Send(transmit) => Seen::Sent(Sent {
                     source: transmit.source,
                     destination: transmit.destination,
@@ -340,7 +381,8 @@ impl Bench {
                 Output::Announce { vips, .. } => Seen::Announce(vips),
                 Output::Event(event) => Seen::Event(event.kind),
                 Output::Finished => Seen::Finished,
-            });
+            };
+            seen.push((whose, what));
         }
         self.node.flushed();
         seen

@@ -1,7 +1,7 @@
 //! What the service thread does for a reload.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::daemon::state::table::Table;
 use crate::daemon::{audit, secrecy, systemd};
 use crate::engine::change::{Plan, Reloaded};
 use crate::engine::input::RouterKey;
+use crate::engine::output::StateName;
 use crate::engine::params::{NodeParams, RouterParams, Transport};
 use crate::engine::snapshot::RouterSnapshot;
 use crate::net::links::Watch;
@@ -40,8 +41,8 @@ pub(super) struct Reloading {
     turn: Mutex<()>,
     /// A signal asked for one that has not begun: another signal asks for the same.
     is_asked: Cell<bool>,
-    /// Routers that are gone but hold addresses, with what a reload may not forget before.
-    parting: RefCell<BTreeSet<RouterKey>>,
+    /// Routers that are gone but of which something is yet to come, and whether that is the end of their addresses.
+    parting: RefCell<BTreeMap<RouterKey, bool>>,
     /// Routers of the configuration, once there was a reload.
     live: RefCell<BTreeSet<RouterKey>>,
 }
@@ -53,18 +54,23 @@ impl Reloading {
         (Self { source, orders, turn, is_asked, parting: RefCell::default(), live: RefCell::default() }, ordered)
     }
 
-    /// Says whether a router is gone but holds addresses.
+    /// Says whether a router is gone but something is yet to come of it.
     pub fn is_parting(&self, router: RouterKey) -> bool {
-        self.parting.borrow().contains(&router)
+        self.parting.borrow().contains_key(&router)
+    }
+
+    /// Says whether that is the end of its addresses.
+    pub fn is_holding(&self, router: RouterKey) -> bool {
+        self.parting.borrow().get(&router) == Some(&true)
     }
 
     fn is_live(&self, router: RouterKey) -> bool {
         self.live.borrow().contains(&router) || self.is_parting(router)
     }
 
-    /// Returns the routers that are gone but hold addresses.
+    /// Returns the routers that are gone but of which something is yet to come.
     pub fn parting(&self) -> Vec<RouterKey> {
-        self.parting.borrow().iter().copied().collect()
+        self.parting.borrow().keys().copied().collect()
     }
 }
 
@@ -114,7 +120,12 @@ impl Service {
         match &result {
             Ok(changes) => {
                 for warning in &changes.warnings {
-                    tracing::warn!("{warning}");
+                    // Notes are no news to whoever has read them at the start.
+                    if warning.contains(": note: ") {
+                        tracing::info!("{warning}");
+                    } else {
+                        tracing::warn!("{warning}");
+                    }
                 }
                 tracing::info!("Reload complete: {}", changes.summary());
                 for line in changes.text().iter().filter(|line| !line.starts_with("kept ")).take(LINES_MAX) {
@@ -209,10 +220,15 @@ impl Service {
     async fn follow_up(self: &Rc<Self>, reloaded: &Reloaded, prepared: Prepared, net: &Net) {
         let before = self.params.replace(Arc::clone(&prepared.params));
         let after = prepared.params;
+        let began = |key: &RouterKey| self.states.borrow().get(key).is_some_and(|state| *state != StateName::Init);
         {
             let mut routers = self.routers.borrow_mut();
             let old = std::mem::replace(&mut *routers, reloaded.routers.iter().cloned().collect());
-            self.reloading.parting.borrow_mut().extend(&reloaded.parting);
+            let mut parting = self.reloading.parting.borrow_mut();
+            // Nobody is told that what did not begin has ended.
+            parting.extend(reloaded.plan.ending().filter(|key| began(key)).map(|key| (key, false)));
+            parting.extend(reloaded.parting.iter().map(|key| (*key, true)));
+            drop(parting);
             self.reloading.live.replace(reloaded.routers.iter().map(|(key, _)| *key).collect());
             // Who still holds addresses is still spoken of.
             routers.extend(old.into_iter().filter(|(key, _)| self.reloading.is_parting(*key)));
@@ -234,7 +250,7 @@ impl Service {
         if runs_others(&before, &after) {
             audit::warn(&after);
         }
-        if reloaded.parting.is_empty() {
+        if self.reloading.parting().is_empty() {
             self.watch_anew(net).await;
         }
     }
@@ -262,7 +278,7 @@ impl Service {
     pub(super) async fn forget(&self, router: RouterKey, net: &Net) {
         let is_last = {
             let mut parting = self.reloading.parting.borrow_mut();
-            parting.remove(&router) && parting.is_empty()
+            parting.remove(&router).is_some() && parting.is_empty()
         };
         if !is_last {
             return;
