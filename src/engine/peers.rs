@@ -69,6 +69,11 @@ impl Peers {
         Self { is_fixed: !peers.is_empty(), peers, memory: memory(&params.auth) }
     }
 
+    /// Says whether no other node is known.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
     /// Returns the entry of a sender, if there is one.
     pub fn find(&self, address: IpAddr) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.address == address)
