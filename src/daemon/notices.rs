@@ -13,6 +13,10 @@ pub(super) fn record(notice: &Notice, name: Option<&str>) -> Record {
             let text = format!("{of} {address} was removed by another program and put back ({count} times so far)");
             Record::new(Level::Warn, text)
         }
+        Notice::Restored { address, .. } => {
+            let text = format!("{of} {address} was changed by another program and made as it should be");
+            Record::new(Level::Warn, text)
+        }
         Notice::Refused { address, interface, refusal, .. } => {
             let text = format!("{of} cannot add {address} to {interface}: {refusal}; trying again");
             Record::new(Level::Error, text)

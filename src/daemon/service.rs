@@ -5,6 +5,7 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod lease;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +23,7 @@ use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
 use super::checks::{Checks, Ports};
 use super::event_loop::read_clocks;
+use super::heartbeat::Heartbeat;
 use super::hooks::Hooks;
 use super::journal::{self, Journal};
 use super::logging::Log;
@@ -59,6 +61,8 @@ pub(super) struct Service {
     protocol: ProtocolHandle,
     hooks: Hooks,
     ports: Ports,
+    /// Leases wait for a sign of life of the protocol thread.
+    pulse: Notify,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
     /// The last summary for the service manager.
     told: RefCell<String>,
@@ -73,8 +77,8 @@ impl Service {
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
         let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
         let (checks, ports) = Checks::new(&params);
-        let (states, told) = (RefCell::default(), RefCell::default());
-        let service = Self { identity, params, routers, log, journal, protocol, hooks, ports, states, told };
+        let (pulse, states, told) = (Notify::new(), RefCell::default(), RefCell::default());
+        let service = Self { identity, params, routers, log, journal, protocol, hooks, ports, pulse, states, told };
         (Rc::new(service), checks)
     }
 
@@ -99,7 +103,7 @@ impl Service {
         }
         let (net, wishes) = mpsc::channel(CAPACITY);
         let reporter = Rc::clone(&self);
-        let net_service = NetService::open(wishes, move |report| reporter.report(report));
+        let net_service = NetService::open(wishes, || read_clocks().mono, move |report| reporter.report(report));
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         // The receiver goes away only together with the task, which is watched below.
         let _ = net.send(Wish::Watch(Watch::of(&self.params))).await;
@@ -109,6 +113,7 @@ impl Service {
         let mut checking = Checking(spawn_local(checks.run(self.protocol.clone())));
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
+        let mut heartbeat = Heartbeat::new(self.protocol.clone());
         loop {
             tokio::select! {
                 biased;
@@ -119,6 +124,13 @@ impl Service {
                 _ = &mut netting => return Err(ServiceFailure::NetEnded),
                 _ = &mut checking.0 => return Err(ServiceFailure::ChecksEnded),
                 result = &mut server => return result.map_err(ServiceFailure::Control),
+                beat = self.beat(&mut heartbeat) => {
+                    // What the protocol thread wanted before comes first.
+                    while let Ok(message) = from_protocol.try_recv() {
+                        self.obey(message, &net).await;
+                    }
+                    let _ = net.send(Wish::Beat(beat)).await;
+                }
                 () = self.patience() => self.hooks.tell(read_clocks().mono),
             }
         }
@@ -169,6 +181,9 @@ impl Service {
     async fn obey(self: &Rc<Self>, message: ToService, net: &Net) {
         match message {
             ToService::Outputs(now, outputs) => {
+                if self.acquires_leased(&outputs) {
+                    let _ = net.send(Wish::Beat(now.mono)).await;
+                }
                 for output in outputs {
                     if let Some(wish) = self.carry_out(now, &output) {
                         let _ = net.send(wish).await;
@@ -259,6 +274,10 @@ impl Service {
                 self.protocol.send(ToProtocol::Input(Input::Interface(interface)));
             }
             Report::Vips { router, held } => self.protocol.send(ToProtocol::Input(Input::Vips { router, held })),
+            Report::Trouble { router, trouble } => {
+                self.protocol.send(ToProtocol::Input(Input::Trouble { router, trouble }));
+            }
+            Report::Pulse => self.pulse.notify_one(),
             Report::Ready => {
                 self.protocol.send(ToProtocol::Input(Input::Startup));
                 systemd::ready("started");
@@ -270,6 +289,7 @@ impl Service {
     fn notice(&self, notice: &Notice) -> Record {
         let router = match notice {
             Notice::PutBack { router, .. }
+            | Notice::Restored { router, .. }
             | Notice::Refused { router, .. }
             | Notice::Accepted { router, .. }
             | Notice::EntryPutBack { router, .. }

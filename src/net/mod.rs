@@ -8,9 +8,10 @@
 //! | [`vips`] | service | wanted against held: what to add and delete; no I/O |
 //! | [`routes`] | service | wanted routes and rules; no I/O |
 //! | `fixed` | service | static entries as if of a router that is always Master |
+//! | [`trouble`] | service | what keeps routers from holding addresses; no I/O |
 //! | [`notice`] | service | what is worth a line in the journal |
 //! | [`announce`] | service | gratuitous ARP and neighbour advertisements, paced |
-//! | [`service`] | service | joins the last six into one task |
+//! | [`service`] | service | joins the last seven into one task |
 //!
 //! The protocol thread never waits for anything here: it puts [`service::Wish`] values into a channel and takes
 //! [`service::Report`] values out of another.
@@ -23,4 +24,5 @@ pub mod notice;
 pub mod routes;
 pub mod service;
 pub mod socket;
+pub mod trouble;
 pub mod vips;

@@ -19,6 +19,13 @@ pub enum Notice {
         /// How often since the router acquired its VIPs, over all of them.
         count: u32,
     },
+    /// Somebody changed a VIP, and it was made again as it should be; few times a minute.
+    Restored {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        address: IpAddr,
+    },
     /// The kernel refused to add a VIP; once until it takes it or refuses for another reason.
     Refused {
         /// Whose.

@@ -32,7 +32,7 @@ impl Service {
     async fn status(&self, net: &Net) -> Option<status::Status> {
         let Snapshot { now, routers, checks, groups, strays } = self.snapshot().await?;
         let (reply, present) = oneshot::channel();
-        let asked = routers.iter().map(|router| Arc::clone(&router.params)).collect();
+        let asked = routers.iter().map(|router| (router.key, Arc::clone(&router.params))).collect();
         net.send(Wish::Status { routers: asked, reply }).await.ok()?;
         let Status { present, .. } = present.await.ok()?;
         let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();

@@ -52,7 +52,9 @@ fn foreign(text: &str) -> Address {
         scope: 0,
         is_secondary: false,
         is_usable: true,
-        is_permanent: true,
+        is_duplicate: false,
+        is_deprecated: false,
+        lifetime: None,
         peer: None,
     }
 }
@@ -272,7 +274,7 @@ fn leftovers_are_swept_but_not_what_is_wanted_or_foreign() {
 #[test]
 fn adopted_address_that_would_expire_is_renewed() {
     let mut world = World::new();
-    let dying = Address { protocol: OUR_PROTOCOL, is_permanent: false, ..foreign("10.0.1.1/32") };
+    let dying = Address { protocol: OUR_PROTOCOL, lifetime: Some(60), ..foreign("10.0.1.1/32") };
     world.tell(Event::Address(dying));
     world.acquire(A, params(&["10.0.1.1/32"]));
     assert_eq!(world.work(), ["+10.0.1.1"]);
