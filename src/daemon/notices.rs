@@ -3,6 +3,7 @@
 //! One stop before: `net::notice`. One stop after: `daemon::logging`.
 
 use super::record::{Level, Record};
+use crate::engine::output::Mac;
 use crate::net::notice::Notice;
 
 /// Writes a notice as a line; `name`: of the instance that it is about; `None`: of none.
@@ -22,6 +23,24 @@ pub(super) fn record(notice: &Notice, name: Option<&str>) -> Record {
             Record::new(Level::Error, text)
         }
         Notice::Accepted { address, .. } => Record::new(Level::Info, format!("{of} {address} is added at last")),
+        Notice::Conflict { address, others, mac, peer, .. } => {
+            let more = match others {
+                0 => String::new(),
+                others => format!(" and {others} more addresses"),
+            };
+            let whose = match peer {
+                Some(peer) => format!("which is peer {peer}: its daemon does not run, or is cut off"),
+                None => "which is no peer: another host is configured with it".to_owned(),
+            };
+            Record::new(Level::Warn, format!("{of} DUPLICATE ADDRESS: {address}{more} also at {}, {whose}", Mac(*mac)))
+        }
+        Notice::ConflictOver { address, others, .. } => {
+            let more = match others {
+                0 => String::new(),
+                others => format!(" and {others} more addresses"),
+            };
+            Record::new(Level::Info, format!("{of} nobody else has {address}{more} any more"))
+        }
         Notice::Stuck { place, refusal } => {
             Record::new(Level::Error, format!("cannot remove {place}: {refusal}; trying again"))
         }

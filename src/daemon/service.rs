@@ -290,6 +290,8 @@ impl Service {
         let router = match notice {
             Notice::PutBack { router, .. }
             | Notice::Restored { router, .. }
+            | Notice::Conflict { router, .. }
+            | Notice::ConflictOver { router, .. }
             | Notice::Refused { router, .. }
             | Notice::Accepted { router, .. }
             | Notice::EntryPutBack { router, .. }

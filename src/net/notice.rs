@@ -44,6 +44,28 @@ pub enum Notice {
         /// Which.
         address: IpAddr,
     },
+    /// Another host has VIPs too; once for each host while it has them.
+    Conflict {
+        /// Whose.
+        router: RouterKey,
+        /// The first of them.
+        address: IpAddr,
+        /// How many more that host has.
+        others: usize,
+        /// That host.
+        mac: [u8; 6],
+        /// Which peer that is; `None`: none.
+        peer: Option<IpAddr>,
+    },
+    /// No other host has VIPs any more.
+    ConflictOver {
+        /// Whose.
+        router: RouterKey,
+        /// The first of them.
+        address: IpAddr,
+        /// How many more.
+        others: usize,
+    },
     /// The kernel refused to delete an address; once, tried again.
     Stuck {
         /// Which.

@@ -18,10 +18,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::announce::{AnnounceCounters, Announcer};
+use super::conflict::Conflicts;
 use super::fixed::{FIXED, as_router};
 use super::links::{Change, Links, Watch};
 use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch};
 use super::notice::Notice;
+use super::prober::Prober;
 use super::routes::{self, Routes};
 use super::trouble::Troubles;
 use super::vips::{Job, Vips};
@@ -163,6 +165,9 @@ pub struct NetService<F> {
     vips: Vips,
     routes: Routes,
     troubles: Troubles,
+    conflicts: Conflicts,
+    /// There while answers are awaited.
+    prober: Option<Prober>,
     /// There while there are routes or rules to follow.
     follower: Option<RouteMonitor>,
     announcer: Announcer,
@@ -207,6 +212,8 @@ impl<F: FnMut(Report)> NetService<F> {
             vips: Vips::new(),
             routes: Routes::new(),
             troubles: Troubles::default(),
+            conflicts: Conflicts::default(),
+            prober: None,
             follower: None,
             announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
             requests: Requests::open().map_err(failed("a netlink socket for requests"))?,
@@ -418,7 +425,8 @@ impl<F: FnMut(Report)> NetService<F> {
             }
         }
         self.tell_troubles();
-        for notice in self.vips.take_notices().into_iter().chain(self.routes.take_notices()) {
+        let notices = self.vips.take_notices().into_iter().chain(self.routes.take_notices());
+        for notice in notices.chain(self.conflicts.take_notices()) {
             (self.on)(Report::Notice(notice));
         }
         let dropped = self.announcer.counters().dropped;

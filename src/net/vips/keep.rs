@@ -53,7 +53,7 @@ impl Vips {
     pub fn pulse_at(&self) -> Option<Instant> {
         match self.pulse.asked_at {
             Some(at) => Some(at + ASK_AGAIN),
-            None if self.pulse.is_awaited => Some(self.now),
+            None if self.pulse.is_awaited && !self.leased.is_empty() => Some(self.now),
             None => self.pulse.due_at,
         }
     }

@@ -7,6 +7,8 @@ use crate::engine::params::{PeerParams, RouterParams, Scope, Transport, Vip, Vip
 use crate::net::netlink::{Event, Link};
 use crate::wire::field::{Family, Priority, Vrid};
 
+mod keep;
+
 const A: RouterKey = RouterKey(1);
 const B: RouterKey = RouterKey(2);
 
