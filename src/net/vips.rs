@@ -279,6 +279,11 @@ impl Vips {
         if state.place != place {
             if let Some(old) = state.place.take() {
                 forget_wish(&mut self.wanted, &old, vip);
+                // The interface was given another name and took the address along.
+                let is_ours = links.address(&old).is_some_and(|address| address.protocol == OUR_PROTOCOL);
+                if is_ours && !self.wanted.contains_key(&old) && self.doomed.insert(old, 0).is_none() {
+                    self.deletes.push_back(old);
+                }
             }
             if let Some(new) = place {
                 self.wanted.entry(new).or_default().push(vip);
