@@ -12,7 +12,7 @@ use super::sense::Doubt;
 use super::source::{Place, Written};
 use super::table::Key;
 use crate::engine::params::{OnConflict, Ownership};
-use crate::wire::field::Version;
+use crate::wire::field::{Priority, Version};
 
 /// How addresses are held, and where the lease is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,9 +50,10 @@ pub(super) fn check(draft: &Draft, report: &mut Report<'_>) {
         Version::V2 => Duration::from_secs(1),
         Version::V3 => interval.as_duration(),
     };
-    // Of a list the quickest may be the peer; without one nothing is known of the peers' priorities.
-    let best = draft.seats.has_list().then(|| draft.seats.members.iter().filter_map(|member| member.priority).max());
-    let skew = best.flatten().map_or(Duration::ZERO, |best| base * (256 - u32::from(best.get())) / 256);
+    // Of a list the quickest may be the peer; where there is none, nothing is known of the peers' priorities.
+    let listed = draft.seats.members.iter().filter(|_| draft.seats.has_list()).filter_map(|member| member.priority);
+    let best = listed.max().unwrap_or(Priority::OWNER);
+    let skew = base * (256 - u32::from(best.get())) / 256;
     let takeover = interval.as_duration() * u32::from(adverts) + skew;
     if lease + LATENESS >= takeover {
         let instance = draft.written.value.clone();

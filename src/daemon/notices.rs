@@ -2,12 +2,39 @@
 //!
 //! One stop before: `net::notice`. One stop after: `daemon::logging`.
 
-use super::record::{Level, Record};
+use super::record::{Key, Kind, Level, Record, Value};
 use crate::engine::output::Mac;
 use crate::net::notice::Notice;
 
 /// Writes a notice as a line; `name`: of the instance that it is about; `None`: of none.
 pub(super) fn record(notice: &Notice, name: Option<&str>) -> Record {
+    let mut record = line(notice, name);
+    record.kind = kind(notice);
+    record.fields.extend(name.map(|name| (Key::Instance, Value::Text(name.to_owned()))));
+    record
+}
+
+fn kind(notice: &Notice) -> Option<Kind> {
+    match notice {
+        Notice::PutBack { .. }
+        | Notice::Restored { .. }
+        | Notice::Refused { .. }
+        | Notice::Accepted { .. }
+        | Notice::EntryPutBack { .. }
+        | Notice::EntryRefused { .. }
+        | Notice::EntryAccepted { .. } => Some(Kind::Holding),
+        Notice::Conflict { .. } | Notice::ConflictOver { .. } => Some(Kind::Duplicate),
+        Notice::Stuck { .. }
+        | Notice::EntryStuck { .. }
+        | Notice::Leftovers { .. }
+        | Notice::LeftoverEntries { .. }
+        | Notice::AnnounceOverflow { .. }
+        | Notice::Overrun
+        | Notice::Netlink { .. } => None,
+    }
+}
+
+fn line(notice: &Notice, name: Option<&str>) -> Record {
     let of = name.map_or_else(|| "static:".to_owned(), |name| format!("VRRP_Instance({name})"));
     match notice {
         Notice::PutBack { address, count, .. } => {

@@ -71,6 +71,8 @@ struct Claim {
     /// What was asked and is to be judged.
     asked: BTreeSet<(u32, IpAddr)>,
     foes: BTreeMap<(u32, IpAddr), Foe>,
+    /// Where its peers are, and can be told from strangers.
+    home: Option<u32>,
     peers: BTreeMap<Mac, IpAddr>,
 }
 
@@ -99,6 +101,7 @@ impl Conflicts {
             is_left: false,
             asked: BTreeSet::new(),
             foes: BTreeMap::new(),
+            home: None,
             peers: BTreeMap::new(),
         };
         self.claims.insert(key, claim);
@@ -149,7 +152,7 @@ impl Conflicts {
     }
 
     /// Takes in the answers to all that was asked. `is_own`: whether a hardware address is this host's.
-    pub fn judge(&mut self, answers: &Answers, links: &Links, is_own: impl Fn(&Mac) -> bool) {
+    pub fn judge(&mut self, answers: &Answers, is_own: impl Fn(&Mac) -> bool) {
         self.heard_until = None;
         for (key, claim) in &mut self.claims {
             let over = claim.judge(answers, &is_own);
@@ -157,7 +160,7 @@ impl Conflicts {
             if let Some((address, mac)) = claim.stranger().filter(|_| claim.yields()) {
                 self.troubles.push((*key, Trouble::Taken { address, mac }));
             }
-            claim.ask_again(links, &mut self.queue);
+            claim.ask_again(&mut self.queue);
         }
         self.claims.retain(|_, claim| !claim.is_left || !claim.foes.is_empty());
     }
@@ -188,6 +191,7 @@ impl Claim {
     /// Asks for all addresses, and for the peers where one of them may be who answers.
     fn begin(&mut self, now: Instant, links: &Links, queue: &mut VecDeque<Question>) {
         self.rounds += 1;
+        self.home = links.named(&self.params.interface).map(|link| link.index);
         let pause = match self.rounds {
             _ if !self.foes.is_empty() => IN_CONFLICT,
             1 => SECOND,
@@ -202,7 +206,7 @@ impl Claim {
             self.asked.iter().map(|(interface, address)| Question { interface: *interface, address: *address }),
         );
         if !self.foes.is_empty() {
-            self.ask_for_peers(links, queue);
+            self.ask_for_peers(queue);
         }
     }
 
@@ -214,12 +218,9 @@ impl Claim {
         self.params.vips.iter().filter_map(place).collect()
     }
 
-    fn ask_for_peers(&self, links: &Links, queue: &mut VecDeque<Question>) {
-        let interfaces: BTreeSet<u32> = self.foes.keys().map(|(interface, _)| *interface).collect();
-        let own = links.named(&self.params.interface).map(|link| link.index);
-        for interface in interfaces.into_iter().filter(|interface| Some(*interface) == own) {
-            let peers = self.params.peers().iter().map(|peer| Question { interface, address: peer.address });
-            queue.extend(peers);
+    fn ask_for_peers(&self, queue: &mut VecDeque<Question>) {
+        if let Some(interface) = self.home {
+            queue.extend(self.params.peers().iter().map(|peer| Question { interface, address: peer.address }));
         }
     }
 
@@ -255,13 +256,13 @@ impl Claim {
     }
 
     /// Asks once more for what was answered for once, and for the peers.
-    fn ask_again(&mut self, links: &Links, queue: &mut VecDeque<Question>) {
+    fn ask_again(&mut self, queue: &mut VecDeque<Question>) {
         let unsure = self.foes.iter().filter(|(_, foe)| !foe.is_confirmed).map(|(place, _)| *place);
         self.asked = unsure.collect();
         if !self.asked.is_empty() {
             let question = |(interface, address): &(u32, IpAddr)| Question { interface: *interface, address: *address };
             queue.extend(self.asked.iter().map(question));
-            self.ask_for_peers(links, queue);
+            self.ask_for_peers(queue);
         }
     }
 
@@ -282,10 +283,14 @@ impl Claim {
         }
     }
 
-    /// Returns the first address that a host has which is no peer.
+    /// Returns the first address that a host has which is no peer; only where peers would be known.
     fn stranger(&self) -> Option<(IpAddr, Mac)> {
         let is_stranger = |foe: &Foe| foe.is_confirmed && !self.peers.contains_key(&foe.mac);
-        self.foes.iter().find(|(_, foe)| is_stranger(foe)).map(|((_, address), foe)| (*address, foe.mac))
+        let is_at_home = |interface: u32| self.home == Some(interface);
+        self.foes
+            .iter()
+            .find(|((interface, _), foe)| is_at_home(*interface) && is_stranger(foe))
+            .map(|((_, address), foe)| (*address, foe.mac))
     }
 
     fn yields(&self) -> bool {

@@ -69,7 +69,7 @@ impl World {
             assert!(steps < 1000, "deadlines without end");
             self.now = self.now.max(due);
             if self.conflicts.is_heard(self.now) {
-                self.conflicts.judge(&self.answers, &self.links, |mac| *mac == OWN);
+                self.conflicts.judge(&self.answers, |mac| *mac == OWN);
             }
             for question in self.conflicts.next_questions(self.now, &self.links) {
                 self.asked.push((self.now.as_nanos() / 1_000_000, question.address.to_string()));

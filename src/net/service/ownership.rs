@@ -37,7 +37,7 @@ impl<F: FnMut(Report)> NetService<F> {
         if self.conflicts.is_heard(now) {
             let answers = self.prober.take().map(|prober| prober.read()).unwrap_or_default();
             let links = &self.links;
-            self.conflicts.judge(&answers, links, |mac| links.is_own_mac(mac));
+            self.conflicts.judge(&answers, |mac| links.is_own_mac(mac));
         }
         let questions = self.conflicts.next_questions(now, &self.links);
         if !questions.is_empty() && self.prober.is_none() {
