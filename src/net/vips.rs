@@ -402,8 +402,13 @@ impl Vips {
     /// The kernel answers for a VIP from here on.
     fn confirm(&mut self, vip: VipId) {
         let (key, index) = vip;
-        let Some(state) = self.state(vip) else { return };
+        let Some(router) = self.routers.get_mut(&key) else { return };
+        let Some(state) = router.vips.get_mut(usize::from(index)) else { return };
         state.phase = Phase::Held;
+        if let Some(address) = state.refused.take().and(state.place).map(|place| place.address) {
+            router.refusals = 0;
+            self.notices.push(Notice::Accepted { router: key, address });
+        }
         match self.reports.last_mut() {
             Some((last, range)) if *last == key && range.end == index => range.end = index.saturating_add(1),
             Some(_) | None => self.reports.push((key, index..index.saturating_add(1))),

@@ -71,6 +71,7 @@ fn lifetime_that_somebody_sets_is_taken_away_again() {
             let mut service = Service::start(vec![watch_for(&params)]).await;
             service.acquire(&params);
             service.confirmed(2).await;
+            service.seen.clear();
             for (address, prefix_len) in [(V4, 32), (V6, 128)] {
                 change(&kernel, address, prefix_len, 1).await;
                 let restored = Notice::Restored { router: KEY, address: address.parse().unwrap() };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::state::{Phase, Retry, State, is_good, is_kept};
+use super::state::{DUPLICATE, Phase, Retry, State, is_good, is_kept};
 use super::{VipId, Vips};
 use crate::engine::input::{RouterKey, Trouble};
 use crate::engine::params::{RouterParams, Vip};
@@ -254,7 +254,7 @@ impl Vips {
             | Phase::Lapsed
             | Phase::Refused => {
                 let text = "the kernel's duplicate address detection found another host with it".to_owned();
-                self.refuse(vip, Refusal { errno: Errno::EADDRINUSE as i32, text: Some(text) });
+                self.refuse(vip, Refusal { errno: DUPLICATE, text: Some(text) });
             }
         }
     }

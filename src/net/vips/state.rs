@@ -14,6 +14,8 @@ use crate::net::links::Links;
 use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
 use crate::net::notice::Notice;
 
+/// What stands for a failed duplicate detection of the kernel among its refusals.
+pub(super) const DUPLICATE: i32 = nix::errno::Errno::EADDRINUSE as i32;
 /// Longest back-off between two attempts, in ticks.
 const MAX_WAIT: u64 = 64;
 
@@ -144,7 +146,8 @@ impl Router {
                     notices.push(Notice::PutBack { router, address, count: self.put_back });
                 }
             }
-            if state.refused.take().is_some() {
+            // Of a duplicate the kernel tells later.
+            if state.refused.take_if(|errno| *errno != DUPLICATE).is_some() {
                 self.refusals = 0;
                 notices.push(Notice::Accepted { router, address });
             }
