@@ -76,7 +76,9 @@ fn third_host(yields: bool) -> Result<(), LabError> {
     assert!(status.contains(&format!("10.77.1.1 is also at {mac}, which is no peer")), "{status}");
     drop(stranger);
     if !yields {
-        said(&cluster, A, "nobody else has 10.77.1.1 and 1 more addresses any more")?;
+        let words = "nobody else has 10.77.1.1 and 1 more addresses any more";
+        let is_said = || cluster.lines(A).iter().any(|line| line.contains(words));
+        cluster.watch.wait(words, PATIENCE * 2, |_| is_said().then_some(()))?;
     }
     Ok(())
 }
