@@ -1,8 +1,6 @@
 //! Options that few files have.
 
 use super::tests::{SEAT, WEB, complains, ip, load_text, only_router};
-use std::time::Duration;
-
 use crate::engine::params::{OnConflict, Ownership, Transport, VipOptions};
 
 #[test]
@@ -182,7 +180,7 @@ fn lease_of_the_node_holds_for_each_instance_that_says_nothing_else() {
 #[test]
 fn lease_that_ends_after_a_takeover_is_a_warning() {
     let lease = |text: &str| format!("{WEB}{SEAT}vip_lease = \"{text}\"\n");
-    complains(&lease("3s"), &["7:13: warning: a daemon that hangs loses the addresses of \"web\" up to 4.0 s later"]);
+    complains(&lease("3s"), &["7:13: warning: a daemon that hangs loses the addresses of web up to 4.0 s later"]);
     complains(&lease("2s"), &[]);
     complains(&format!("{}advert_interval = \"500ms\"\n", lease("2s")), &["7:13: warning: a daemon that hangs"]);
     complains(&lease("off"), &[]);
