@@ -29,6 +29,7 @@ mod hooks;
 pub mod keepalived;
 #[cfg(test)]
 mod option_tests;
+mod ownership;
 mod placement;
 mod problem;
 mod resolve;

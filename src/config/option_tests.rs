@@ -1,7 +1,7 @@
 //! Options that few files have.
 
 use super::tests::{SEAT, WEB, complains, ip, load_text, only_router};
-use crate::engine::params::{Transport, VipOptions};
+use crate::engine::params::{OnConflict, Ownership, Transport, VipOptions};
 
 #[test]
 fn options_that_few_need_arrive() {
@@ -158,4 +158,39 @@ fn one_router_of_an_identifier_speaks_to_the_group() {
         &format!("{multicast}{web}"),
         &["8:21: error: virtual_router_id 51 on eth0 over IPv4 is already that of instance \"one\", at line 3"],
     );
+}
+
+#[test]
+fn lease_of_the_node_holds_for_each_instance_that_says_nothing_else() {
+    let seconds = |daemon: &str, instance: &str| {
+        let text = format!("[daemon]\n{daemon}\n{WEB}{SEAT}advert_interval = \"10s\"\n{instance}\n");
+        only_router(&text).ownership.lease.map(|lease| lease.as_secs())
+    };
+    assert_eq!(seconds("", ""), None);
+    assert_eq!(seconds("vip_lease = \"3s\"", ""), Some(3));
+    assert_eq!(seconds("vip_lease = \"3s\"", "vip_lease = \"5s\""), Some(5));
+    assert_eq!(seconds("vip_lease = \"3s\"", "vip_lease = \"off\""), None);
+    assert_eq!(seconds("", "vip_lease = \"2s\""), Some(2));
+    for bad in ["1s", "2.5s", "2h", "never"] {
+        let problems = load_text(&format!("{WEB}{SEAT}vip_lease = \"{bad}\"\n")).expect_err(bad).0;
+        assert_eq!(problems.len(), 1, "{bad}");
+    }
+}
+
+#[test]
+fn lease_that_ends_after_a_takeover_is_a_warning() {
+    let lease = |text: &str| format!("{WEB}{SEAT}vip_lease = \"{text}\"\n");
+    complains(&lease("3s"), &["7:13: warning: a daemon that hangs loses the addresses of web up to 4.0 s later"]);
+    complains(&lease("2s"), &[]);
+    complains(&format!("{}advert_interval = \"500ms\"\n", lease("2s")), &["7:13: warning: a daemon that hangs"]);
+    complains(&lease("off"), &[]);
+}
+
+#[test]
+fn foreign_owner_is_warned_of_or_yielded_to() {
+    let of = |text: &str| only_router(&format!("{WEB}{SEAT}{text}\n")).ownership;
+    assert_eq!(of(""), Ownership::default());
+    assert_eq!(of("on_conflict = \"yield\"").on_conflict, OnConflict::Yield);
+    let problem = load_text(&format!("{WEB}{SEAT}on_conflict = \"yeild\"\n")).expect_err("yeild").0[0].to_string();
+    assert!(problem.contains("yield"), "{problem}");
 }

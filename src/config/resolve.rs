@@ -17,6 +17,7 @@ use super::error::{ConflictError, Doubt, OptionError, ValueError, excerpt};
 use super::fixed;
 use super::groups;
 use super::hooks;
+use super::ownership::{self, Held};
 use super::placement::{Config, DaemonSettings, Instance};
 use super::problem::Report;
 use super::schema::{self, Items};
@@ -43,7 +44,8 @@ pub(super) fn resolve(file: &schema::File<'_>, secrets: &Secrets, report: &mut R
     }
     let checks = checks::resolve(&file.checks, report);
     let hooks = hooks::of_node(&file.daemon.hooks, report);
-    let draft = |written| Draft::new(written, &checks, secrets, report);
+    let held = ownership::of_node(&file.daemon, report);
+    let draft = |written| Draft::new(written, &checks, secrets, held, report);
     let mut drafts: Vec<_> = file.instances.iter().map(draft).collect();
     let groups = groups::resolve(&file.groups, &checks, &mut drafts, report);
     let fixed = fixed::fixed(&file.fixed, report);
@@ -99,21 +101,29 @@ pub(super) struct Draft {
     pub vips: Vips,
     /// What counts for it, with that of its group after `groups`.
     pub tracks: Vec<Written<Track>>,
+    /// How addresses are held.
+    pub held: Option<Held>,
     hooks: Option<Hooks>,
     routes: Option<Vec<Route>>,
     rules: Option<Vec<Rule>>,
-    interval: Option<AdverInterval>,
+    pub interval: Option<AdverInterval>,
     preempt: Option<Preempt>,
     checksum: Option<ChecksumPolicy>,
     strict: Option<bool>,
     announce: Option<AnnounceSchedule>,
     auth: Option<Auth>,
-    master_down_adverts: Option<u8>,
+    pub master_down_adverts: Option<u8>,
     ignores_link: Option<bool>,
 }
 
 impl Draft {
-    fn new(written: &schema::Instance<'_>, checks: &[Check<'_>], secrets: &Secrets, report: &mut Report<'_>) -> Self {
+    fn new(
+        written: &schema::Instance<'_>,
+        checks: &[Check<'_>],
+        secrets: &Secrets,
+        node: Option<Held>,
+        report: &mut Report<'_>,
+    ) -> Self {
         let strict = written.strict.clone().or(false);
         let seats = seats::resolve(written, strict, report);
         let family = seats.family.or_else(|| vips::leading_family(written)).filter(|_| seats.has_one_family);
@@ -129,6 +139,7 @@ impl Draft {
         let draft = Self {
             written: Written { value: written.name.value.to_owned(), place: written.name.place },
             tracks: tracks::resolve(&written.checks, checks, report),
+            held: ownership::of_instance(written, node, report),
             hooks: hooks::hooks(&written.hooks, report),
             name: name("instance", &written.name, report),
             interface: written.interface.and_then(|written| interface("interface", written, report)).into_here(),
@@ -173,6 +184,7 @@ impl Draft {
                 ChecksumPolicy::Pseudo | ChecksumPolicy::Rfc9568 | ChecksumPolicy::OldUnicast => {}
             }
         }
+        ownership::check(self, report);
         self.seats.check_group(self.family, report);
         if let (Some(version), Some(interval)) = (self.version, self.interval) {
             self.seats.check_skews(version, interval.as_duration(), report);
@@ -213,6 +225,7 @@ impl Draft {
             ignores_link: self.ignores_link?,
             tracks: self.tracks.into_iter().map(|track| track.value).collect(),
             hooks: self.hooks?,
+            ownership: self.held?.ownership,
         };
         Some(Instance { params, nodes: self.seats.into_nodes() })
     }

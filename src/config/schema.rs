@@ -43,6 +43,8 @@ pub(super) struct Daemon<'t> {
     pub control_group: Key<&'t str>,
     /// What it says about programs and pipes.
     pub hooks: NodeHooks<'t>,
+    /// `vip_lease`.
+    pub vip_lease: Key<&'t str>,
 }
 
 /// `[instance.NAME]` as written.
@@ -99,6 +101,10 @@ pub(super) struct Instance<'t> {
     pub checks: Key<Items<Track<'t>>>,
     /// `notify` and its like.
     pub hooks: Hooks<'t>,
+    /// `vip_lease`.
+    pub vip_lease: Key<&'t str>,
+    /// `on_conflict`.
+    pub on_conflict: Key<&'t str>,
 }
 
 /// The usable entries of a list.
@@ -205,7 +211,9 @@ fn tables<'t, T>(
 impl Daemon<'_> {
     /// Returns what a file without `[daemon]` says.
     fn absent() -> Self {
-        Self { node: Key::Absent, runtime_dir: Key::Absent, control_group: Key::Absent, hooks: NodeHooks::absent() }
+        let hooks = NodeHooks::absent();
+        let (node, runtime_dir, control_group, vip_lease) = (Key::Absent, Key::Absent, Key::Absent, Key::Absent);
+        Self { node, runtime_dir, control_group, hooks, vip_lease }
     }
 }
 
@@ -215,9 +223,9 @@ fn daemon<'t>(mut fields: Fields<'t>, report: &mut Report<'_>) -> Daemon<'t> {
         runtime_dir: fields.string("runtime_dir", "a path such as \"/run/vrrpd\"", report),
         control_group: fields.string("control_group", "the name of a group such as \"vrrpd\"", report),
         hooks: hook::of_node(&mut fields, report),
+        vip_lease: fields.string("vip_lease", LEASE, report),
     };
     fields.later("metrics", "metrics for Prometheus", report);
-    fields.later("vip_lease", "addresses that expire", report);
     fields.finish(KEEPALIVED, report);
     daemon
 }
@@ -262,10 +270,9 @@ fn instance<'t>(name: Written<&'t str>, place: Place, table: &'t DeTable<'t>, re
         peers: fields.read("peers", |value| items("peers", "a list such as [\"10.0.0.21\"]", value, report, peer)),
         checks: fields.read("checks", |value| check::tracks(value, report)),
         hooks: hook::hooks(&mut fields, false, report),
+        vip_lease: fields.string("vip_lease", LEASE, report),
+        on_conflict: fields.string("on_conflict", "\"warn\" or \"yield\"", report),
     };
-    for &(key, what) in LATER {
-        fields.later(key, what, report);
-    }
     fields.finish(KEEPALIVED, report);
     instance
 }
@@ -341,9 +348,7 @@ fn items<'t, T>(
 const PRIORITY: &str = "a number from 1 to 255";
 const TTL: &str = "a number from 1 to 255";
 
-/// Keys of an instance that are documented and not built yet.
-const LATER: &[(&str, &str)] =
-    &[("vip_lease", "addresses that expire"), ("on_conflict", "what to do about a foreign owner of an address")];
+const LEASE: &str = "\"off\" or a string with a unit such as \"3s\"";
 
 /// Names of keepalived.conf, and what they are here.
 const KEEPALIVED: &[(&str, &str)] = &[

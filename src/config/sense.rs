@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::error::excerpt;
 use super::health::HealthDoubt;
 use super::keepalived::Remark;
 use crate::wire::field::{Family, KeyId, Priority, Vrid};
@@ -392,6 +393,15 @@ pub enum Doubt {
     },
     /// Version 2 without addresses.
     NothingMoves,
+    /// A lease that ends when a peer has the addresses already.
+    LongLease {
+        /// The instance.
+        instance: String,
+        /// Its lease.
+        lease: Duration,
+        /// The shortest time after which a peer may take over.
+        takeover: Duration,
+    },
     /// What is watched moves nothing, or not what was meant.
     Health(HealthDoubt),
     /// What of a keepalived.conf is dropped or understood differently.
@@ -406,6 +416,15 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::LongLease { instance, lease, takeover } => write!(
+                f,
+                "a daemon that hangs loses the addresses of {} up to {:.1} s later (the kernel may be a second late), but a \
+                 peer may have them after {:.1} s: both have them in between; shorten `vip_lease` or lengthen \
+                 `advert_interval`",
+                excerpt(instance),
+                (*lease + Duration::from_secs(1)).as_secs_f64(),
+                takeover.as_secs_f64()
+            ),
             Self::EqualPriorities { first, first_line, priority, winner } => write!(
                 f,
                 "priority {priority} is also that of {first}, at line {first_line}; of two masters the one with the \

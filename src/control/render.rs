@@ -139,6 +139,7 @@ fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
         let what = if first.present { "present" } else { "missing" };
         found.push(format!("{name}: {}, but {}{more} {what}", instance.state, first.address));
     }
+    found.extend(instance.troubles.iter().map(|trouble| format!("{name}: {}", clean(trouble))));
     found.extend(health::problems(instance));
     found.extend(trust::problems(instance).into_iter().map(|clock| format!("{name}: {clock}")));
     found.extend(differences(instance).into_iter().map(|differs| format!("{name}: {}", clean(&differs))));

@@ -164,8 +164,8 @@ pub fn sick() -> Status {
     let members = vec!["web".to_owned(), "mail".to_owned()];
     let group_params = GroupParams { name: "front".to_owned(), members, hooks: Hooks::default() };
     let seen = [
-        Seen { router: &web, present: &[true, true], hooks: Some(hooks) },
-        Seen { router: &mail, present: &[false, false], hooks: None },
+        Seen { router: &web, present: &[true, true], troubles: &[], hooks: Some(hooks) },
+        Seen { router: &mail, present: &[false, false], troubles: &[], hooks: None },
     ];
     status::status(&identity(), NOW, seen, &checks, [(&group, Some(&group_params), None)], Vec::new(), |_| 0)
 }
@@ -185,7 +185,7 @@ fn status_with(routers: &[(RouterSnapshot, Vec<bool>)], strays: u64) -> Status {
         peer: Some([10, 0, 0, 21].into()),
     };
     let past = TransitionStatus::new(NOW.utc - Duration::from_secs(7980), "web", &transition);
-    let seen = routers.iter().map(|(router, present)| Seen { router, present, hooks: None });
+    let seen = routers.iter().map(|(router, present)| Seen { router, present, troubles: &[], hooks: None });
     let stray = |reason| if reason == Discard::UnknownVrid { strays } else { 0 };
     status::status(&identity(), NOW, seen, &[], [], vec![past], stray)
 }

@@ -100,6 +100,9 @@ pub struct InstanceStatus {
     pub master: Option<MasterStatus>,
     /// One per VIP, in the order of the configuration.
     pub addresses: Vec<AddressStatus>,
+    /// What is wrong with its addresses, routes and rules, for a person; not written when nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<String>,
     /// The other nodes.
     pub peers: Vec<PeerStatus>,
     /// One per check.
@@ -255,6 +258,8 @@ pub struct Seen<'a> {
     pub router: &'a RouterSnapshot,
     /// The presence of its VIPs in the kernel, as many as `RouterParams::vips`; a missing one counts as absent.
     pub present: &'a [bool],
+    /// What is wrong with what it holds, for a person.
+    pub troubles: &'a [String],
     /// What became of its hooks; none: it has no hooks.
     pub hooks: Option<HookStatus>,
 }
@@ -295,7 +300,7 @@ pub fn status<'a>(
 }
 
 fn instance(now: Now, seen: Seen<'_>, checks: &BTreeMap<&str, &CheckSnapshot>) -> InstanceStatus {
-    let Seen { router, present, hooks } = seen;
+    let Seen { router, present, troubles, hooks } = seen;
     let params = &router.params;
     let tracks = params.tracks.iter().zip(&router.tracks);
     InstanceStatus {
@@ -315,6 +320,7 @@ fn instance(now: Now, seen: Seen<'_>, checks: &BTreeMap<&str, &CheckSnapshot>) -
         drained: false,
         master: router.master.map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
         addresses: addresses(params, present),
+        troubles: troubles.to_vec(),
         peers: router.peers.iter().map(|peer| peer_status(now, peer)).collect(),
         checks: tracks
             .map(|(track, done)| check_status(now, track, done, checks.get(&*track.check).copied()))

@@ -23,6 +23,11 @@ impl Heartbeat {
         Self { protocol, pending: None }
     }
 
+    /// Says whether an answer is awaited.
+    pub fn is_asked(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Asks, unless an earlier question is without an answer, and waits for it at most `patience`.
     ///
     /// Returns when the turn that answered began: it may have been interrupted since then, so whoever counts on it looks at

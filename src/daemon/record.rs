@@ -104,13 +104,17 @@ pub enum Kind {
     Signal,
     /// The clock of this node or of a peer is wrong.
     Clock,
+    /// An address, route or rule was taken away or cannot be held.
+    Holding,
+    /// Another host has an address too.
+    Duplicate,
     /// Lines are left out.
     Suppressed,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Transition,
         Self::Discarded,
         Self::Mismatch,
@@ -125,6 +129,8 @@ impl Kind {
         Self::Hook,
         Self::Signal,
         Self::Clock,
+        Self::Holding,
+        Self::Duplicate,
         Self::Suppressed,
     ];
 
@@ -145,6 +151,8 @@ impl Kind {
             Self::Hook => "4224b5862cbe498ab6f53478928adb6b",
             Self::Signal => "a2656510f4734777916bd27d11513483",
             Self::Clock => "8816f2badada4cd6b04b94c76c393337",
+            Self::Holding => "4a9db9a8470243a4b65da814b8414570",
+            Self::Duplicate => "d092af969e33428793318577d7921be8",
             Self::Suppressed => "8452664df6484015a67a0b38b0c8ca2d",
         }
     }

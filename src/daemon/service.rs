@@ -5,6 +5,7 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod lease;
 mod reloading;
 mod upgrading;
 
@@ -17,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
@@ -85,6 +86,8 @@ pub(super) struct Service {
     guard: Guard,
     upgrading: Upgrading,
     upgraded: Option<UpgradeStatus>,
+    /// Leases wait for a sign of life of the protocol thread.
+    pulse: Notify,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
     /// The last summary for the service manager.
     told: RefCell<String>,
@@ -115,6 +118,7 @@ impl Service {
             guard,
             upgrading: Upgrading::default(),
             upgraded: origin.into_status(),
+            pulse: Notify::new(),
             states: RefCell::default(),
             told: RefCell::default(),
         };
@@ -144,7 +148,7 @@ impl Service {
         }
         let (net, wishes) = mpsc::channel(CAPACITY);
         let reporter = Rc::clone(&self);
-        let net_service = NetService::open(wishes, move |report| reporter.report(report));
+        let net_service = NetService::open(wishes, || read_clocks().mono, move |report| reporter.report(report));
         let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.borrow().get(key)?))));
         let wanted = Wish::Wanted(wanted.collect());
         let _ = net.send(wanted).await;
@@ -159,6 +163,7 @@ impl Service {
         drop(params);
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
+        let mut heartbeat = Heartbeat::new(self.protocol.clone());
         loop {
             tokio::select! {
                 biased;
@@ -170,6 +175,13 @@ impl Service {
                 () = self.checks.failed() => return Err(ServiceFailure::ChecksEnded),
                 Some(order) = orders.recv() => self.carry_out_order(order, &net).await,
                 result = &mut server => return result.map_err(ServiceFailure::Control),
+                beat = self.beat(&mut heartbeat) => {
+                    // What the protocol thread wanted before comes first.
+                    while let Ok(message) = from_protocol.try_recv() {
+                        self.obey(message, &net).await;
+                    }
+                    let _ = net.send(Wish::Beat(beat)).await;
+                }
                 () = self.patience() => self.hooks.tell(read_clocks().mono),
                 () = self.upgrading.begun.notified() => self.bring_to_rest(),
                 () = self.upgrading.rested.notified() => return self.become_other(netting).await,
@@ -234,6 +246,9 @@ impl Service {
     async fn obey(self: &Rc<Self>, message: ToService, net: &Net) {
         match message {
             ToService::Outputs(now, outputs) => {
+                if self.acquires_leased(&outputs) {
+                    let _ = net.send(Wish::Beat(now.mono)).await;
+                }
                 for output in outputs {
                     if let Some(wish) = self.carry_out(now, &output) {
                         let _ = net.send(wish).await;
@@ -361,6 +376,10 @@ impl Service {
                 self.protocol.send(ToProtocol::Input(Input::Interface(interface)));
             }
             Report::Vips { router, held } => self.protocol.send(ToProtocol::Input(Input::Vips { router, held })),
+            Report::Trouble { router, trouble } => {
+                self.protocol.send(ToProtocol::Input(Input::Trouble { router, trouble }));
+            }
+            Report::Pulse => self.pulse.notify_one(),
             Report::Ready => {
                 self.protocol.send(ToProtocol::Input(Input::Startup));
                 systemd::ready("started");
@@ -374,6 +393,9 @@ impl Service {
         let routers = self.routers.borrow();
         let router = match notice {
             Notice::PutBack { router, .. }
+            | Notice::Restored { router, .. }
+            | Notice::Conflict { router, .. }
+            | Notice::ConflictOver { router, .. }
             | Notice::Refused { router, .. }
             | Notice::Accepted { router, .. }
             | Notice::EntryPutBack { router, .. }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::handover::{Handover, repetition};
+use super::input::Trouble;
 use super::outbox::Outbox;
-use super::output::{Output, Reason};
+use super::output::{Mac, Output, Reason};
 use super::router::{Local, VirtualRouter};
 use super::state::{Backup, State};
 use super::time::Instant;
@@ -32,6 +33,14 @@ impl VirtualRouter {
         if self.local.is_some() {
             self.relocate(Err(Reason::InterfaceMissing), out);
         }
+    }
+
+    /// Notes what keeps it from holding its addresses; `None`: it is over.
+    pub fn dispossess(&mut self, trouble: Option<Trouble>) {
+        self.dispossession = trouble.map(|trouble| match trouble {
+            Trouble::Removed { address, count } => Reason::Removed { address, count },
+            Trouble::Taken { address, mac } => Reason::AddressTaken { address, mac: Mac(mac) },
+        });
     }
 
     /// Begins to take part as soon as nothing keeps it out.
@@ -70,13 +79,16 @@ impl VirtualRouter {
 
     /// Returns the fault that it has itself, whatever the other members of its group have.
     pub fn own_fault(&self) -> Option<Reason> {
-        self.trouble.clone().or_else(|| self.health.failure())
+        self.trouble.clone().or_else(|| self.dispossession.clone()).or_else(|| self.health.failure())
     }
 
     /// Says whether a fault that was told lasts. A wait for a check gives way to any fault.
     fn still_holds(&self, known: &Reason) -> bool {
         match known {
             Reason::InterfaceMissing | Reason::LinkDown | Reason::NoAddress => self.trouble.as_ref() == Some(known),
+            // A later one of its kind is no news.
+            Reason::Removed { .. } => matches!(self.dispossession, Some(Reason::Removed { .. })),
+            Reason::AddressTaken { .. } => matches!(self.dispossession, Some(Reason::AddressTaken { .. })),
             Reason::CheckFailed { check, .. } => self.health.is_failed_by(check),
             Reason::GroupFault { member } => self.faulty_mate.as_ref() == Some(member),
             Reason::AwaitingCheck { .. }
@@ -103,7 +115,7 @@ impl VirtualRouter {
     /// answered is worse than no answer; a handover that runs goes on under the same condition.
     fn hold_back(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
         let can_send = self.trouble.is_none();
-        let withdraws = !can_send || self.health.is_urgent();
+        let withdraws = !can_send || self.health.is_urgent() || self.withdraws_first();
         let is_master = matches!(self.state, State::Master(_));
         if is_master && !withdraws {
             self.resign(now, out);
@@ -118,6 +130,16 @@ impl VirtualRouter {
         }
         if !matches!(&self.state, State::Initialize { held_back: Some(known) } if *known == reason) {
             self.enter(now, State::Initialize { held_back: Some(reason.clone()) }, reason, None, out);
+        }
+    }
+
+    /// Says whether a handover would be worse than none: who loses an address again and again cannot answer for it until a
+    /// successor does, and nobody waits for a successor that is not there.
+    fn withdraws_first(&self) -> bool {
+        match &self.dispossession {
+            Some(Reason::AddressTaken { .. }) => self.peers.is_empty(),
+            Some(_) => true,
+            None => false,
         }
     }
 

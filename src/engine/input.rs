@@ -63,10 +63,36 @@ pub enum Input<'a> {
         /// What.
         imprint: Imprint,
     },
+    /// What keeps a router from holding its addresses came, with `None` it is over.
+    Trouble {
+        /// Whose.
+        router: RouterKey,
+        /// What.
+        trouble: Option<Trouble>,
+    },
     /// The node begins to take part.
     Startup,
     /// The node hands over what it holds and takes part no longer.
     Shutdown,
+}
+
+/// What keeps a router from holding its addresses although it could send adverts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Another program removes an address again and again.
+    Removed {
+        /// Which.
+        address: IpAddr,
+        /// How often within a minute.
+        count: u32,
+    },
+    /// A host that is no peer has an address too.
+    Taken {
+        /// Which.
+        address: IpAddr,
+        /// That host.
+        mac: [u8; 6],
+    },
 }
 
 /// One packet as a raw socket delivers it.

@@ -113,6 +113,10 @@ impl Node {
                 self.touch(router.0, |router, _| router.inherit(now, &imprint));
             }
             Input::Adopt { .. } => {}
+            Input::Trouble { router, trouble } => {
+                self.touch(router.0, |router, _| router.dispossess(trouble));
+                self.reassess(now, &[router.0]);
+            }
             Input::Startup => self.startup(now),
             Input::Shutdown => self.shutdown(now),
         }

@@ -315,6 +315,20 @@ pub enum Reason {
         /// That member's name.
         member: Arc<str>,
     },
+    /// Another program removes an address again and again.
+    Removed {
+        /// Which.
+        address: IpAddr,
+        /// How often within a minute.
+        count: u32,
+    },
+    /// A host that is no peer has an address too.
+    AddressTaken {
+        /// Which.
+        address: IpAddr,
+        /// That host.
+        mac: Mac,
+    },
     /// Its group moves, and this router with it.
     GroupMoved {
         /// The member that began it.
@@ -349,8 +363,23 @@ impl fmt::Display for Reason {
             Self::CheckFailed { check, words } => write!(f, "check {check} failed: {words}"),
             Self::AwaitingCheck { check } => write!(f, "waiting for the first result of check {check}"),
             Self::GroupFault { member } => write!(f, "{member} of the same group is in FAULT"),
+            Self::Removed { address, count } => {
+                write!(f, "{address} was removed by another program {count} times in a minute")
+            }
+            Self::AddressTaken { address, mac } => write!(f, "{address} is also at {mac}, which is no peer"),
             Self::GroupMoved { member } => write!(f, "follows {member} of the same group"),
         }
+    }
+}
+
+/// A hardware address; `Display` as `ip` writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }
 

@@ -123,6 +123,11 @@ impl Peers {
         self.former.iter().find(|(former, _)| *former == address).map(|(_, mark)| *mark)
     }
 
+    /// Says whether no other node is known.
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
     /// Returns the entry of a sender, if there is one.
     pub fn find(&self, address: IpAddr) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.address == address)

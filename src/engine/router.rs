@@ -42,6 +42,8 @@ pub(super) struct VirtualRouter {
     pub repeat_at: Option<Instant>,
     /// What is wrong with the interface.
     pub trouble: Option<Reason>,
+    /// What keeps it from holding its addresses.
+    pub dispossession: Option<Reason>,
     pub health: Health,
     /// The member of its group whose fault keeps it out.
     pub faulty_mate: Option<Arc<str>>,
@@ -85,6 +87,7 @@ impl VirtualRouter {
             handover: None,
             repeat_at: None,
             trouble: Some(Reason::InterfaceMissing),
+            dispossession: None,
             health,
             faulty_mate: None,
             is_grouped,

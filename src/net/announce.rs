@@ -16,7 +16,7 @@ use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{LinkAddr, MsgFlags, MultiHeaders, sendmmsg, setsockopt, sockopt};
+use nix::sys::socket::{LinkAddr, MsgFlags, MultiHeaders, sendmmsg, sendto, setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
 use super::links::Links;
@@ -118,6 +118,16 @@ impl Announcer {
     /// Says whether the link-layer address of an interface is known.
     pub fn knows(&self, index: u32) -> bool {
         self.targets.contains_key(&index)
+    }
+
+    /// Sends one frame that is no announcement; one that the kernel refuses is lost.
+    pub fn send_frame(&mut self, interface: u32, frame: &[u8]) {
+        if !self.knows(interface) {
+            self.learn();
+        }
+        if let Some(target) = self.targets.get(&interface) {
+            let _ = sendto(self.socket.as_raw_fd(), frame, target, MsgFlags::MSG_DONTWAIT);
+        }
     }
 
     /// Returns the counts since start.

@@ -215,6 +215,21 @@ impl Links {
         self.links.get(&index).map(|view| &view.link)
     }
 
+    /// Returns the link-local IPv6 address of an interface, or any other of its own.
+    pub fn own_v6(&self, index: u32) -> Option<Ipv6Addr> {
+        let own = self.links.get(&index)?.own.iter().filter(|address| address.is_usable);
+        let v6 = own.filter_map(|address| match address.place.address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        });
+        v6.max_by_key(Ipv6Addr::is_unicast_link_local)
+    }
+
+    /// Says whether some interface of this host has this hardware address.
+    pub fn is_own_mac(&self, mac: &[u8; 6]) -> bool {
+        self.links.values().any(|view| view.link.mac.as_ref() == Some(mac))
+    }
+
     /// Returns the address at a place, whoever added it.
     pub fn address(&self, place: &Place) -> Option<&Address> {
         let view = self.links.get(&place.interface)?;

@@ -8,19 +8,25 @@
 //! | [`vips`] | service | wanted against held: what to add and delete; no I/O |
 //! | [`routes`] | service | wanted routes and rules; no I/O |
 //! | `fixed` | service | static entries as if of a router that is always Master |
+//! | [`conflict`] | service | whether another host has our addresses; no I/O |
+//! | [`prober`] | service | hears who answers for an address |
+//! | [`trouble`] | service | what keeps routers from holding addresses; no I/O |
 //! | [`notice`] | service | what is worth a line in the journal |
 //! | [`announce`] | service | gratuitous ARP and neighbour advertisements, paced |
-//! | [`service`] | service | joins the last six into one task |
+//! | [`service`] | service | joins all but the first into one task |
 //!
 //! The protocol thread never waits for anything here: it puts [`service::Wish`] values into a channel and takes
 //! [`service::Report`] values out of another.
 
 pub mod announce;
+pub mod conflict;
 mod fixed;
 pub mod links;
 pub mod netlink;
 pub mod notice;
+pub mod prober;
 pub mod routes;
 pub mod service;
 pub mod socket;
+pub mod trouble;
 pub mod vips;

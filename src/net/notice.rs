@@ -19,6 +19,13 @@ pub enum Notice {
         /// How often since the router acquired its VIPs, over all of them.
         count: u32,
     },
+    /// Somebody changed a VIP, and it was made again as it should be; few times a minute.
+    Restored {
+        /// Whose.
+        router: RouterKey,
+        /// Which.
+        address: IpAddr,
+    },
     /// The kernel refused to add a VIP; once until it takes it or refuses for another reason.
     Refused {
         /// Whose.
@@ -36,6 +43,28 @@ pub enum Notice {
         router: RouterKey,
         /// Which.
         address: IpAddr,
+    },
+    /// Another host has VIPs too; once for each host while it has them.
+    Conflict {
+        /// Whose.
+        router: RouterKey,
+        /// The first of them.
+        address: IpAddr,
+        /// How many more that host has.
+        others: usize,
+        /// That host.
+        mac: [u8; 6],
+        /// Which peer that is; `None`: none.
+        peer: Option<IpAddr>,
+    },
+    /// No other host has VIPs any more.
+    ConflictOver {
+        /// Whose.
+        router: RouterKey,
+        /// The first of them.
+        address: IpAddr,
+        /// How many more.
+        others: usize,
     },
     /// The kernel refused to delete an address; once, tried again.
     Stuck {

@@ -6,6 +6,8 @@
 //! after the rules and before the addresses; `net::service` asks in that order.
 //! One stop before: [`super::service`] with wishes. One stop after: [`super::netlink::Requests`].
 
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 

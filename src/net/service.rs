@@ -5,6 +5,7 @@
 //! One stop before: the protocol thread, through a channel of [`Wish`]. One stop after: a callback with [`Report`].
 
 mod entries;
+mod ownership;
 
 use std::fmt;
 use std::io;
@@ -18,14 +19,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::announce::{AnnounceCounters, Announcer};
+use super::conflict::Conflicts;
 use super::fixed::{FIXED, as_router};
 use super::links::{Change, Links, Watch};
 use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch};
 use super::notice::Notice;
+use super::prober::Prober;
 use super::routes::{self, Routes};
+use super::trouble::Troubles;
 use super::vips::{Job, Vips};
-use crate::engine::input::{Interface, RouterKey};
+use crate::engine::input::{Interface, RouterKey, Trouble};
 use crate::engine::params::{Fixed, RouterParams};
+use crate::engine::time::Instant;
 
 /// Something to do.
 #[derive(Debug)]
@@ -58,6 +63,8 @@ pub enum Wish {
         /// Indices into `RouterParams::vips`.
         vips: Range<u16>,
     },
+    /// The protocol thread began a turn then, and what it wanted in it was wished for before: leases may be renewed.
+    Beat(Instant),
     /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
     /// whoever waits sets himself a limit.
     Settle(oneshot::Sender<()>),
@@ -72,7 +79,7 @@ pub enum Wish {
     /// Answer with what the kernel holds of these routers' VIPs, wanted or not.
     Status {
         /// Whose.
-        routers: Vec<Arc<RouterParams>>,
+        routers: Vec<(RouterKey, Arc<RouterParams>)>,
         /// Where to.
         reply: oneshot::Sender<Status>,
     },
@@ -83,6 +90,8 @@ pub enum Wish {
 pub struct Status {
     /// For each router asked for, in that order: for each VIP whether the kernel holds it on its interface.
     pub present: Vec<Vec<bool>>,
+    /// For each router asked for, in that order: what is wrong with what it holds, for a person.
+    pub troubles: Vec<Vec<String>>,
     /// What was announced since start.
     pub announced: AnnounceCounters,
 }
@@ -101,6 +110,15 @@ pub enum Report {
         /// Confirmed since the last such report.
         held: Range<u16>,
     },
+    /// For `Input::Trouble`.
+    Trouble {
+        /// Whose.
+        router: RouterKey,
+        /// What; `None`: it is over.
+        trouble: Option<Trouble>,
+    },
+    /// Leases wait for a sign of life of the protocol thread: answer with [`Wish::Beat`]. Asked again when none comes.
+    Pulse,
     /// Something for the journal.
     Notice(Notice),
 }
@@ -145,10 +163,15 @@ const REOPEN: Duration = Duration::from_millis(200);
 /// The task.
 pub struct NetService<F> {
     wishes: mpsc::Receiver<Wish>,
+    clock: fn() -> Instant,
     on: F,
     links: Links,
     vips: Vips,
     routes: Routes,
+    troubles: Troubles,
+    conflicts: Conflicts,
+    /// There while answers are awaited.
+    prober: Option<Prober>,
     /// There while there are routes or rules to follow.
     follower: Option<RouteMonitor>,
     announcer: Announcer,
@@ -176,11 +199,11 @@ pub struct NetService<F> {
 impl<F: FnMut(Report)> NetService<F> {
     /// Opens all sockets; inside a tokio runtime only, whose thread runs nothing that must not wait a few milliseconds.
     ///
-    /// `wishes` should have room for a wish of each router and then some. `on` is called within [`NetService::run`] and
-    /// must not block.
+    /// `wishes` should have room for a wish of each router and then some. `clock` tells the time of the
+    /// protocol thread. `on` is called within [`NetService::run`] and must not block.
     ///
     /// **Errors:** the socket that could not be opened.
-    pub fn open(wishes: mpsc::Receiver<Wish>, on: F) -> Result<Self, ServiceError> {
+    pub fn open(wishes: mpsc::Receiver<Wish>, clock: fn() -> Instant, on: F) -> Result<Self, ServiceError> {
         let failed = |what| move |source| ServiceError { what, source };
         let mut pace = interval(PACE);
         // Late ticks are made up for, so that the pace holds although the timer is coarse.
@@ -189,10 +212,14 @@ impl<F: FnMut(Report)> NetService<F> {
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             wishes,
+            clock,
             on,
             links: Links::new(),
             vips: Vips::new(),
             routes: Routes::new(),
+            troubles: Troubles::default(),
+            conflicts: Conflicts::default(),
+            prober: None,
             follower: None,
             announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
             requests: Requests::open().map_err(failed("a netlink socket for requests"))?,
@@ -257,6 +284,7 @@ impl<F: FnMut(Report)> NetService<F> {
 
     /// Takes in all notifications and wishes that wait.
     fn hear(&mut self) {
+        self.turn();
         while let Some(event) = self.monitor.try_next() {
             self.apply(event);
         }
@@ -274,6 +302,7 @@ impl<F: FnMut(Report)> NetService<F> {
 
     /// Waits for something to do, and takes it in.
     async fn wait(&mut self) {
+        let alarm = self.alarm();
         let is_pending = self.announcer.is_pending();
         let is_waiting = self.vips.is_waiting() || self.routes.is_waiting();
         tokio::select! {
@@ -288,6 +317,7 @@ impl<F: FnMut(Report)> NetService<F> {
             },
             _ = self.pace.tick(), if is_pending => self.announcer.tick(),
             touch = entries::next_touch(&mut self.follower) => self.touched(touch),
+            () = ownership::ring(alarm) => {}
             _ = self.retry.tick(), if is_waiting => {
                 self.vips.tick();
                 self.routes.tick();
@@ -296,6 +326,7 @@ impl<F: FnMut(Report)> NetService<F> {
     }
 
     fn apply(&mut self, event: Event) {
+        self.vips.turn((self.clock)());
         self.links.apply(event, &mut self.changes);
         for change in self.changes.drain(..) {
             self.routes.apply(&change);
@@ -316,6 +347,7 @@ impl<F: FnMut(Report)> NetService<F> {
     }
 
     fn heed(&mut self, wish: Wish) {
+        self.vips.turn((self.clock)());
         match wish {
             Wish::Watch(watch) => self.links.watch(watch),
             Wish::Acquire { router, params } => self.acquire(router, params),
@@ -328,12 +360,14 @@ impl<F: FnMut(Report)> NetService<F> {
                 let vips = vips.start..vips.end.min(self.vips.len_of(router));
                 announce(&mut self.announcer, &mut self.pace, router, vips);
             }
+            Wish::Beat(at) => self.vips.beat(at),
             Wish::Settle(reply) => self.settling.push(reply),
             Wish::Withdrawn { params, reply } => self.withdrawing.push((params, reply)),
             Wish::Status { routers, reply } => {
-                let present = routers.iter().map(|params| self.present(params)).collect();
+                let present = routers.iter().map(|(_, params)| self.present(params)).collect();
+                let troubles = routers.iter().map(|(router, _)| self.troubles_of(*router)).collect();
                 // Whoever asked may have gone away.
-                let _ = reply.send(Status { present, announced: self.announcer.counters() });
+                let _ = reply.send(Status { present, troubles, announced: self.announcer.counters() });
             }
         }
     }
@@ -398,7 +432,9 @@ impl<F: FnMut(Report)> NetService<F> {
                 (self.on)(Report::Vips { router, held });
             }
         }
-        for notice in self.vips.take_notices().into_iter().chain(self.routes.take_notices()) {
+        self.tell_troubles();
+        let notices = self.vips.take_notices().into_iter().chain(self.routes.take_notices());
+        for notice in notices.chain(self.conflicts.take_notices()) {
             (self.on)(Report::Notice(notice));
         }
         let dropped = self.announcer.counters().dropped;

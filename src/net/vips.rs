@@ -5,6 +5,8 @@
 //! One stop before: [`super::service`] with wishes and [`super::links`] with the kernel's state. One stop after:
 //! [`super::netlink::Requests`].
 
+mod keep;
+mod refused;
 mod state;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -12,15 +14,16 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use nix::errno::Errno;
+use keep::Pulse;
 pub use state::Job;
 use state::{Phase, Retry, Router, State, as_held, deletion, forget_wish, interface_of, is_good, new_address, wait};
 
 use super::links::{Change, Links};
 use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};
 use super::notice::Notice;
-use crate::engine::input::RouterKey;
+use crate::engine::input::{RouterKey, Trouble};
 use crate::engine::params::{RouterParams, Vip};
+use crate::engine::time::Instant;
 
 /// Requests in one batch at most: the service thread hears nothing else meanwhile, and a batch takes 2 ms at worst.
 const BATCH: usize = 16;
@@ -49,6 +52,11 @@ pub struct Vips {
     tick: u64,
     reports: Vec<(RouterKey, Range<u16>)>,
     notices: Vec<Notice>,
+    troubles: Vec<(RouterKey, Trouble)>,
+    now: Instant,
+    /// Routers whose VIPs have a lease.
+    leased: BTreeSet<RouterKey>,
+    pulse: Pulse,
 }
 
 impl Vips {
@@ -69,7 +77,11 @@ impl Vips {
                 self.by_interface.entry(name.to_owned()).or_default().insert(key);
             }
         }
-        self.routers.insert(key, Router::new(params));
+        if params.ownership.lease.is_some() {
+            self.leased.insert(key);
+        }
+        self.routers.insert(key, Router::new(params, self.now));
+        self.plan_renewal();
         self.ready.push_back(key);
         self.unlooked.insert(key);
         if !self.doomed.is_empty() {
@@ -134,9 +146,10 @@ impl Vips {
         for key in keys {
             self.place_all(key, links, None);
             for index in 0..self.len_of(key) {
-                let place = self.held((key, index));
-                if place.is_some_and(|place| links.address(&place).is_none()) {
-                    self.vanished((key, index), links);
+                let Some(place) = self.held((key, index)) else { continue };
+                match links.address(&place).copied() {
+                    Some(address) => self.appeared(&address),
+                    None => self.vanished((key, index), links),
                 }
             }
         }
@@ -198,9 +211,9 @@ impl Vips {
         match (&job.request, job.vip, result) {
             (Request::Add(new), vip, Ok(())) => {
                 links.added(as_held(new));
-                if let Some(vip) = vip {
+                if let Some(vip) = vip.filter(|vip| !self.is_renewed(*vip)) {
                     if let Some(router) = self.routers.get_mut(&vip.0) {
-                        router.took(vip, &mut self.notices);
+                        router.took(self.now, vip, &mut self.notices);
                     }
                     if new.place.address.is_ipv4() {
                         self.confirm(vip);
@@ -222,21 +235,6 @@ impl Vips {
                     self.notices.push(Notice::Stuck { place: *place, refusal });
                 }
                 self.waiting.insert((due, Retry::Delete(*place)));
-            }
-        }
-    }
-
-    /// Lets time pass: refused work whose back-off is over is tried again.
-    pub fn tick(&mut self) {
-        self.tick += 1;
-        while let Some((due, retry)) = self.waiting.first().copied() {
-            if due > self.tick {
-                return;
-            }
-            self.waiting.pop_first();
-            match retry {
-                Retry::Delete(place) => self.deletes.push_back(place),
-                Retry::Add(key) => self.retry(key),
             }
         }
     }
@@ -280,11 +278,16 @@ impl Vips {
 
     fn place_one(&mut self, vip: VipId, place: Option<Place>, is_blocked: bool, links: &Links) {
         let Some(router) = self.routers.get_mut(&vip.0) else { return };
-        let is_owner = router.params.is_owner();
+        let params = Arc::clone(&router.params);
         let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
         if state.place != place {
             if let Some(old) = state.place.take() {
                 forget_wish(&mut self.wanted, &old, vip);
+                // The interface was given another name and took the address along.
+                let is_ours = links.address(&old).is_some_and(|address| address.protocol == OUR_PROTOCOL);
+                if is_ours && !self.wanted.contains_key(&old) && self.doomed.insert(old, 0).is_none() {
+                    self.deletes.push_back(old);
+                }
             }
             if let Some(new) = place {
                 self.wanted.entry(new).or_default().push(vip);
@@ -297,8 +300,10 @@ impl Vips {
         }
         let held = place.and_then(|place| links.address(&place));
         match state.phase {
-            Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused => {}
-            Phase::Fresh | Phase::Blocked | Phase::Taken if held.is_some_and(|address| is_good(address, is_owner)) => {
+            Phase::Held | Phase::Pending | Phase::Lost | Phase::Lapsed | Phase::Refused => {}
+            Phase::Fresh | Phase::Blocked | Phase::Taken
+                if held.is_some_and(|address| is_good(address, &params, vip.1)) =>
+            {
                 self.confirm(vip);
             }
             Phase::Fresh | Phase::Blocked | Phase::Taken if is_blocked => state.phase = Phase::Blocked,
@@ -312,42 +317,15 @@ impl Vips {
         let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
         state.phase = phase;
         router.pending.push_back(vip.1);
-        if !router.is_ready {
+        self.make_ready(vip.0);
+    }
+
+    /// A router has something to add.
+    fn make_ready(&mut self, key: RouterKey) {
+        let Some(router) = self.routers.get_mut(&key) else { return };
+        if !router.is_ready && !router.pending.is_empty() {
             router.is_ready = true;
-            self.ready.push_back(vip.0);
-        }
-    }
-
-    /// An address is there, whoever added it.
-    fn appeared(&mut self, address: &Address) {
-        for vip in self.wanted.get(&address.place).cloned().unwrap_or_default() {
-            let Some(router) = self.routers.get(&vip.0) else { continue };
-            let is_owner = router.params.is_owner();
-            match router.vips.get(usize::from(vip.1)).map(|state| state.phase) {
-                // Somebody gave it an end of life.
-                Some(Phase::Held) if !address.is_permanent && !is_owner => self.make_pending(vip, Phase::Pending),
-                Some(Phase::Fresh | Phase::Held | Phase::Pending | Phase::Lost | Phase::Refused) | None => {}
-                Some(Phase::Blocked | Phase::Taken) if is_good(address, is_owner) => self.confirm(vip),
-                Some(Phase::Blocked | Phase::Taken) => {}
-            }
-        }
-    }
-
-    /// A held VIP is gone and we did not delete it.
-    fn vanished(&mut self, vip: VipId, links: &Links) {
-        let Some(router) = self.routers.get_mut(&vip.0) else { return };
-        let is_untracked = router.params.vips.get(usize::from(vip.1)).is_some_and(|vip| vip.options.is_untracked);
-        let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
-        if !matches!(state.phase, Phase::Held | Phase::Taken) {
-            return;
-        }
-        let link = state.place.and_then(|place| links.link(place.interface));
-        if is_untracked
-            || link.is_none_or(|link| state.place.is_some_and(|place| place.address.is_ipv6()) && !link.is_up)
-        {
-            state.phase = Phase::Blocked;
-        } else {
-            self.make_pending(vip, Phase::Lost);
+            self.ready.push_back(key);
         }
     }
 
@@ -369,7 +347,7 @@ impl Vips {
                     router.pending.pop_back();
                 }
             }
-            batch.extend(self.job((key, index), vip, &params, links));
+            self.job((key, index), vip, &params, links, batch);
         }
         let Some(router) = self.routers.get_mut(&key) else { return };
         if router.fresh.is_empty() {
@@ -381,20 +359,38 @@ impl Vips {
         }
     }
 
-    /// Makes the request that a VIP needs, if any.
-    fn job(&mut self, id: VipId, vip: &Vip, params: &RouterParams, links: &Links) -> Option<Job> {
-        let state = self.routers.get_mut(&id.0)?.vips.get_mut(usize::from(id.1))?;
-        let (Some(place), Phase::Pending | Phase::Lost) = (state.place, state.phase) else { return None };
+    /// Makes the requests that a VIP needs, if any.
+    fn job(&mut self, id: VipId, vip: &Vip, params: &RouterParams, links: &Links, batch: &mut Vec<Job>) {
+        let lease = params.ownership.lease;
+        let is_alive = lease.is_none_or(|lease| self.is_alive(lease));
+        let Some(state) = self.state(id) else { return };
+        let is_renewal = state.phase == Phase::Held && state.is_due;
+        let is_wanting = is_renewal || matches!(state.phase, Phase::Pending | Phase::Lost);
+        let Some(place) = state.place.filter(|_| is_wanting) else { return };
         let is_down = links.link(place.interface).is_none_or(|link| !link.is_up);
         if place.address.is_ipv6() && is_down {
             state.phase = Phase::Blocked;
-            return None;
+            return;
         }
-        if links.address(&place).is_some_and(|address| is_good(address, params.is_owner())) {
-            self.confirm(id);
-            return None;
+        // A lease is asked for anew: what is left of the one that is there may be little.
+        let is_enough = |address: &Address| lease.is_none() && is_good(address, params, id.1);
+        if !is_renewal && links.address(&place).is_some_and(is_enough) {
+            return self.confirm(id);
         }
-        Some(Job { vip: Some(id), request: Request::Add(new_address(vip, place)) })
+        if !is_alive {
+            // One that is held goes on until its lease ends.
+            return if is_renewal { state.is_due = false } else { self.await_beat(id) };
+        }
+        if std::mem::take(&mut state.is_foul) {
+            batch.push(Job { vip: None, request: deletion(place, links) });
+        }
+        batch.push(Job { vip: Some(id), request: Request::Add(new_address(vip, place, keep::seconds(params))) });
+    }
+
+    /// Says whether an addition only renewed what is held, and takes note of it.
+    fn is_renewed(&mut self, vip: VipId) -> bool {
+        let Some(state) = self.state(vip) else { return false };
+        state.phase == Phase::Held && std::mem::take(&mut state.is_due)
     }
 
     /// Returns what a VIP waits for.
@@ -410,56 +406,25 @@ impl Vips {
     /// The kernel answers for a VIP from here on.
     fn confirm(&mut self, vip: VipId) {
         let (key, index) = vip;
-        let Some(state) = self.state(vip) else { return };
+        let Some(router) = self.routers.get_mut(&key) else { return };
+        let Some(state) = router.vips.get_mut(usize::from(index)) else { return };
         state.phase = Phase::Held;
+        if let Some(address) = state.refused.take().and(state.place).map(|place| place.address) {
+            router.refusals = 0;
+            self.notices.push(Notice::Accepted { router: key, address });
+        }
         match self.reports.last_mut() {
             Some((last, range)) if *last == key && range.end == index => range.end = index.saturating_add(1),
             Some(_) | None => self.reports.push((key, index..index.saturating_add(1))),
         }
     }
 
-    /// The kernel refused to add a VIP.
-    fn refuse(&mut self, vip: VipId, refusal: Refusal) {
-        let Some(router) = self.routers.get_mut(&vip.0) else { return };
-        let params = Arc::clone(&router.params);
-        let Some(state) = router.vips.get_mut(usize::from(vip.1)) else { return };
-        state.phase = Phase::Refused;
-        // An interface that is being deleted refuses before it is known to be gone.
-        let is_passing = refusal.errno == Errno::ENODEV as i32 && router.refusals == 0;
-        if state.refused != Some(refusal.errno)
-            && !is_passing
-            && let Some(found) = params.vips.get(usize::from(vip.1))
-        {
-            state.refused = Some(refusal.errno);
-            let interface = interface_of(found, &params).to_owned();
-            self.notices.push(Notice::Refused { router: vip.0, address: found.address, interface, refusal });
-        }
-        if !router.is_waiting {
-            router.is_waiting = true;
-            router.refusals += 1;
-            self.waiting.insert((self.tick + wait(router.refusals), Retry::Add(vip.0)));
-        }
-    }
-
-    /// Tries a router's refused VIPs again.
-    fn retry(&mut self, key: RouterKey) {
-        let Some(router) = self.routers.get_mut(&key) else { return };
-        if !std::mem::take(&mut router.is_waiting) {
-            return;
-        }
-        let refused: Vec<u16> = (0..)
-            .zip(&router.vips)
-            .filter(|(_, state)| state.phase == Phase::Refused)
-            .map(|(index, _)| index)
-            .collect();
-        for index in refused {
-            self.make_pending((key, index), Phase::Pending);
-        }
-    }
-
     /// Takes a router out of all tables and returns the places it wanted.
     fn unlink(&mut self, key: RouterKey) -> Vec<Place> {
         let Some(router) = self.routers.remove(&key) else { return Vec::new() };
+        if self.leased.remove(&key) {
+            self.plan_renewal();
+        }
         // What `ready` and `waiting` hold of it is looked at again when its turn comes; searching them would cost more.
         let names: HashSet<&str> = router.params.vips.iter().map(|vip| interface_of(vip, &router.params)).collect();
         for name in names {

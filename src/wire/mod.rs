@@ -9,6 +9,7 @@
 //! | [`ip`] | the IPv4 header a raw socket delivers |
 //! | [`auth`], [`ah`] | passwords, the HMAC trailer, the Authentication Header |
 //! | [`announce`] | gratuitous ARP and unsolicited neighbour advertisements |
+//! | [`inquiry`] | who else has an address |
 //!
 //! Parsing never panics and never allocates; what comes out is valid.
 
@@ -19,4 +20,5 @@ pub mod announce;
 pub mod auth;
 pub mod checksum;
 pub mod field;
+pub mod inquiry;
 pub mod ip;

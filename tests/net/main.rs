@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "measures what the kernel does in real time")]
 
 mod announcements;
+mod ownership;
 mod routes;
 mod service;
 mod sockets;

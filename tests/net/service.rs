@@ -39,6 +39,12 @@ pub fn router(vips: Vec<Vip>) -> Arc<RouterParams> {
     Arc::new(RouterParams { vips, ..RouterParams::plain("web", "va", Vrid::new(1).unwrap(), Family::V4, transport) })
 }
 
+/// Returns the time on the clock of the protocol thread.
+pub fn clock() -> vrrpd::engine::time::Instant {
+    let since_boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap();
+    vrrpd::engine::time::Instant::from_nanos(Duration::from(since_boot).as_nanos() as u64)
+}
+
 /// A running service with both ends of its channels.
 pub struct Service {
     wishes: mpsc::Sender<Wish>,
@@ -66,7 +72,7 @@ impl Service {
             wishes.try_send(wish).unwrap();
         }
         let (sender, reports) = mpsc::unbounded_channel();
-        let service = NetService::open(receiver, move |report| drop(sender.send(report))).unwrap();
+        let service = NetService::open(receiver, clock, move |report| drop(sender.send(report))).unwrap();
         tokio::spawn(service.run());
         Self { wishes, reports, seen: Vec::new() }
     }
@@ -116,7 +122,7 @@ impl Service {
 
     pub async fn status(&self, params: &Arc<RouterParams>) -> Status {
         let (reply, status) = oneshot::channel();
-        self.wish(Wish::Status { routers: vec![Arc::clone(params)], reply });
+        self.wish(Wish::Status { routers: vec![(KEY, Arc::clone(params))], reply });
         status.await.unwrap()
     }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod groups;
 mod handover;
 mod offer;
+mod ownership;
 mod pause;
 mod preempt;
 mod rivalry;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
+use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey, Trouble};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{EventKind, Output, StateName};
 use vrrpd::engine::params::NodeParams;
@@ -46,6 +46,8 @@ pub enum Message {
     },
     /// One run of a check.
     Check(usize, CheckResult),
+    /// Of the first router.
+    Trouble(Option<Trouble>),
 }
 
 /// What the VIP worker is about to do for one router.
@@ -326,6 +328,7 @@ impl Host {
                 self.watches[router].confirm(held.end);
                 Input::Vips { router: RouterKey(router as u32), held }
             }
+            Message::Trouble(trouble) => Input::Trouble { router: RouterKey(0), trouble },
             Message::Check(check, result) => {
                 Input::Check { check: CheckKey(check as u32), result, words: Arc::from("as told") }
             }

@@ -25,6 +25,8 @@ pub fn name(kind: &EventKind) -> &'static str {
             Reason::CheckFailed { .. } => "checks failed",
             Reason::AwaitingCheck { .. } => "waiting for checks",
             Reason::GroupFault { .. } => "group faults",
+            Reason::Removed { .. } => "addresses removed",
+            Reason::AddressTaken { .. } => "addresses taken",
             Reason::GroupMoved { .. } => "group moves",
         },
         EventKind::Discarded { .. } => "discarded",

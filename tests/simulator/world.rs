@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use vrrpd::engine::input::CheckResult;
+use vrrpd::engine::input::{CheckResult, Trouble};
 use vrrpd::engine::output::{EventKind, Output, StateName};
 
 use super::attacker::{Attacker, Record};
@@ -78,6 +78,8 @@ pub enum Action {
     /// One link from one host to another.
     BlockLink(usize, usize, usize, bool),
     Loss(u64, u64),
+    /// What keeps the first router of a host from holding its addresses, from here on.
+    Trouble(usize, Option<Trouble>),
     /// Sets the wall clock of a host ahead by so many nanoseconds, or back.
     Clock(usize, i64),
 }
@@ -448,6 +450,7 @@ impl World {
                     self.wake(id);
                 }
             }
+            Action::Trouble(id, trouble) => self.tell(id, Message::Trouble(trouble)),
             Action::Clock(id, by) => self.hosts[id].clock.step(by),
             Action::Loss(loss, duplicates) => {
                 self.segment.loss_per_mille = loss;

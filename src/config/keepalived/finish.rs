@@ -20,7 +20,8 @@ use crate::config::address::is_link_local;
 use crate::config::resolve::{ADVERTISED_MAX, group_of};
 use crate::config::secret::Secrets;
 use crate::engine::params::{
-    AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, HmacParams, PeerParams, Preempt, RouterParams, Transport, Vip,
+    AnnounceSchedule, Auth, AuthMode, ChecksumPolicy, HmacParams, Ownership, PeerParams, Preempt, RouterParams,
+    Transport, Vip,
 };
 use crate::wire::auth::Password;
 use crate::wire::field::{AdverInterval, Family, KeyId, Priority, Version};
@@ -82,6 +83,7 @@ pub(super) fn finish(
         ignores_link: draft.ignores_link,
         tracks: Vec::new(),
         hooks: script::hooks(draft.calls.clone()),
+        ownership: Ownership::default(),
     };
     Some((params, keys))
 }

@@ -43,12 +43,14 @@ impl Service {
     async fn status(&self, net: &Net) -> Option<status::Status> {
         let Snapshot { now, routers, checks, groups, strays } = self.snapshot().await?;
         let (reply, present) = oneshot::channel();
-        let asked = routers.iter().map(|router| Arc::clone(&router.params)).collect();
+        let asked = routers.iter().map(|router| (router.key, Arc::clone(&router.params))).collect();
         net.send(Wish::Status { routers: asked, reply }).await.ok()?;
-        let Status { present, .. } = present.await.ok()?;
+        let Status { present, troubles, .. } = present.await.ok()?;
         let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();
-        let seen = routers.iter().zip(present.iter().map(Vec::as_slice));
-        let seen = seen.map(|(router, present)| Seen { router, present, hooks: self.hooks.status(router.key) });
+        let seen = routers.iter().zip(present.iter().zip(&troubles)).map(|(router, (present, troubles))| {
+            let hooks = self.hooks.status(router.key);
+            Seen { router, present, troubles, hooks }
+        });
         let all = Arc::clone(&self.params.borrow());
         let groups = groups.iter().map(|group| {
             let params = all.groups.iter().find(|params| *params.name == *group.name);

@@ -6,6 +6,7 @@
 mod auth;
 mod check;
 mod hook;
+mod ownership;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use check::{
     ProcessTarget, Track,
 };
 pub use hook::{Command, DaemonHook, Fallback, FifoParams, Hook, HookEvent, Hooks, NodeHooks, Scripts, UserParams};
+pub use ownership::{OnConflict, Ownership};
 
 use super::route::{Route, Rule};
 use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
@@ -104,6 +106,8 @@ pub struct RouterParams {
     pub tracks: Vec<Track>,
     /// What is called when its state changes.
     pub hooks: Hooks,
+    /// How it holds its addresses.
+    pub ownership: Ownership,
 }
 
 /// When a Backup with the higher priority takes over from a living Master. An owner (255) always does.
@@ -260,6 +264,7 @@ impl RouterParams {
             ignores_link: false,
             tracks: Vec::new(),
             hooks: Hooks::default(),
+            ownership: Ownership::default(),
         }
     }
 

@@ -19,7 +19,9 @@ fn address(interface: u32, text: &str) -> Address {
         scope: 0,
         is_secondary: false,
         is_usable: true,
-        is_permanent: true,
+        is_duplicate: false,
+        is_deprecated: false,
+        lifetime: None,
         peer: None,
     }
 }

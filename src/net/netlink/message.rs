@@ -71,13 +71,14 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
 pub(super) fn address(message: &AddressMessage) -> Option<Address> {
     let mut local = None;
     let mut peer = None;
-    let mut protocol = 0;
+    let (mut protocol, mut lifetime) = (0, None);
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
     for attribute in &message.attributes {
         match attribute {
             AddressAttribute::Local(address) => local = Some(*address),
             AddressAttribute::Address(address) => peer = Some(*address),
             AddressAttribute::Flags(all) => flags = *all,
+            AddressAttribute::CacheInfo(found) => lifetime = Some(found.ifa_valid).filter(|left| *left != FOREVER),
             AddressAttribute::Protocol(number) => protocol = u8::from(*number),
             _ => {}
         }
@@ -94,7 +95,9 @@ pub(super) fn address(message: &AddressMessage) -> Option<Address> {
         scope: u8::from(message.header.scope),
         is_secondary: flags.contains(AddressFlags::Secondary),
         is_usable: !flags.intersects(unusable) || flags.contains(AddressFlags::Optimistic),
-        is_permanent: flags.contains(AddressFlags::Permanent),
+        is_duplicate: flags.contains(AddressFlags::Dadfailed),
+        is_deprecated: flags.contains(AddressFlags::Deprecated),
+        lifetime,
         peer: match (local, peer) {
             (Some(IpAddr::V4(local)), Some(IpAddr::V4(peer))) => Some(peer).filter(|peer| *peer != local),
             _ => None,

@@ -57,8 +57,12 @@ pub struct Address {
     pub is_secondary: bool,
     /// Neither tentative nor refused by duplicate address detection.
     pub is_usable: bool,
-    /// Has no end of life.
-    pub is_permanent: bool,
+    /// Refused by duplicate address detection (IPv6).
+    pub is_duplicate: bool,
+    /// No longer chosen as a source.
+    pub is_deprecated: bool,
+    /// Seconds until the kernel removes it; `None`: never.
+    pub lifetime: Option<u32>,
     /// IPv4: the other end of a point-to-point link.
     pub peer: Option<Ipv4Addr>,
 }

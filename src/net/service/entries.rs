@@ -5,18 +5,23 @@ use std::sync::Arc;
 use super::{NetService, Report};
 use crate::engine::input::RouterKey;
 use crate::engine::params::RouterParams;
+use crate::net::fixed::FIXED;
 use crate::net::netlink::{Request, RouteMonitor, Touch};
 use crate::net::notice::Notice;
 
 impl<F: FnMut(Report)> NetService<F> {
     pub(super) fn acquire(&mut self, router: RouterKey, params: Arc<RouterParams>) {
         self.routes.acquire(router, &params);
+        if router != FIXED {
+            self.conflicts.claim((self.clock)(), router, &params);
+        }
         self.vips.acquire(router, params, &self.links);
         self.follow();
     }
 
     pub(super) fn release(&mut self, router: RouterKey) {
         self.routes.release(router);
+        self.conflicts.release(router);
         self.vips.release(router, &self.links);
         self.follow();
     }

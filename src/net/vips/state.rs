@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::keep::{LINES, MINUTE};
 use super::{VipId, Vips};
 use crate::engine::input::RouterKey;
 use crate::engine::params::{RouterParams, Scope, Vip};
+use crate::engine::time::Instant;
 use crate::net::links::Links;
 use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
 use crate::net::notice::Notice;
 
+/// What stands for a failed duplicate detection of the kernel among its refusals.
+pub(super) const DUPLICATE: i32 = nix::errno::Errno::EADDRINUSE as i32;
 /// Longest back-off between two attempts, in ticks.
 const MAX_WAIT: u64 = 64;
 
@@ -47,6 +51,12 @@ pub(super) struct Router {
     pub(super) refusals: u32,
     pub(super) is_waiting: bool,
     pub(super) put_back: u32,
+    /// When its leases were last renewed; no later than the earliest of them.
+    pub(super) renewed_at: Instant,
+    /// When others changed one of its VIPs, within the last minute.
+    pub(super) changed_at: Vec<Instant>,
+    /// When a removal was last told of, within the last minute.
+    told_at: Vec<Instant>,
 }
 
 /// One wanted VIP.
@@ -57,6 +67,12 @@ pub(super) struct State {
     pub(super) phase: Phase,
     /// The last refusal that was told of.
     pub(super) refused: Option<i32>,
+    /// When others removed it, within the last minute.
+    pub(super) removed_at: Vec<Instant>,
+    /// While held: to be asked for again as it should be.
+    pub(super) is_due: bool,
+    /// To be deleted before it is added again.
+    pub(super) is_foul: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +85,8 @@ pub(super) enum Phase {
     Pending,
     /// To be added again after somebody removed it.
     Lost,
+    /// Its lease ended, or it is to have one: waits for a sign of life of the protocol thread.
+    Lapsed,
     /// Refused; tried again at a tick.
     Refused,
     /// IPv6: the kernel took it, but answers for it only from its notification on.
@@ -94,8 +112,8 @@ impl Vips {
 
 impl Router {
     /// Makes a router none of whose VIPs was looked at.
-    pub(super) fn new(params: Arc<RouterParams>) -> Self {
-        let vips = params.vips.iter().map(|_| State { place: None, phase: Phase::Fresh, refused: None }).collect();
+    pub(super) fn new(params: Arc<RouterParams>, now: Instant) -> Self {
+        let vips = params.vips.iter().map(|_| State::fresh()).collect();
         let fresh = 0..u16::try_from(params.vips.len()).unwrap_or(u16::MAX);
         Self {
             params,
@@ -107,19 +125,29 @@ impl Router {
             refusals: 0,
             is_waiting: false,
             put_back: 0,
+            renewed_at: now,
+            changed_at: Vec::new(),
+            told_at: Vec::new(),
         }
     }
 
     /// The kernel took a VIP of this router; tells what is worth a line.
-    pub(super) fn took(&mut self, vip: VipId, notices: &mut Vec<Notice>) {
+    ///
+    /// Of many removals few are told of, each with the count of all.
+    pub(super) fn took(&mut self, now: Instant, vip: VipId, notices: &mut Vec<Notice>) {
         let (router, index) = vip;
         let Some(state) = self.vips.get_mut(usize::from(index)) else { return };
         if let Some(address) = state.place.map(|place| place.address) {
             if state.phase == Phase::Lost {
                 self.put_back += 1;
-                notices.push(Notice::PutBack { router, address, count: self.put_back });
+                self.told_at.retain(|at| now.since(*at) < MINUTE);
+                if self.told_at.len() < LINES {
+                    self.told_at.push(now);
+                    notices.push(Notice::PutBack { router, address, count: self.put_back });
+                }
             }
-            if state.refused.take().is_some() {
+            // Of a duplicate the kernel tells later.
+            if state.refused.take_if(|errno| *errno != DUPLICATE).is_some() {
                 self.refusals = 0;
                 notices.push(Notice::Accepted { router, address });
             }
@@ -133,15 +161,37 @@ impl Router {
     }
 }
 
+impl State {
+    fn fresh() -> Self {
+        let (is_due, is_foul) = (false, false);
+        Self { place: None, phase: Phase::Fresh, refused: None, removed_at: Vec::new(), is_due, is_foul }
+    }
+}
+
 /// Returns the name of the interface a VIP belongs on.
 pub(super) fn interface_of<'a>(vip: &'a Vip, params: &'a RouterParams) -> &'a str {
     vip.interface.as_deref().unwrap_or(&params.interface)
 }
 
 /// Says whether an address needs nothing done to serve as a VIP: an owner's is good as it is, any other must be marked
-/// as ours, have no end of life and be free of the suspicion to be somebody else's too.
-pub(super) fn is_good(address: &Address, is_owner: bool) -> bool {
-    is_owner || (address.is_permanent && address.is_usable && address.protocol == OUR_PROTOCOL)
+/// as ours, have no end of life but that of its lease, and be free of the suspicion to be somebody else's too.
+pub(super) fn is_good(address: &Address, params: &RouterParams, index: u16) -> bool {
+    params.is_owner() || (address.protocol == OUR_PROTOCOL && is_kept(address, params, index))
+}
+
+/// Says the same of an address that this program has added: a kernel before 5.18 keeps no marks.
+pub(super) fn is_kept(address: &Address, params: &RouterParams, index: u16) -> bool {
+    let options = params.vips.get(usize::from(index)).map(|vip| &vip.options);
+    let may_be_deprecated = options.is_some_and(|options| options.preferred_lifetime.is_some());
+    let lasts = match params.ownership.lease {
+        None => address.lifetime.is_none() && (may_be_deprecated || !address.is_deprecated),
+        // The kernel cuts what has begun of a second.
+        Some(lease) => {
+            address.lifetime.is_some_and(|left| (lease.as_secs() - 1..=lease.as_secs()).contains(&left.into()))
+        }
+    };
+    let is_marked_by_another = !matches!(address.protocol, 0 | OUR_PROTOCOL);
+    params.is_owner() || (lasts && address.is_usable && !is_marked_by_another)
 }
 
 /// Returns the place of an address that an earlier run held, when it is there and nobody has marked it.
@@ -166,7 +216,8 @@ pub(super) fn wait(refusals: u32) -> u64 {
 }
 
 /// Makes the request for a VIP.
-pub(super) fn new_address(vip: &Vip, place: Place) -> NewAddress {
+/// `lifetime`: whole seconds, of a lease.
+pub(super) fn new_address(vip: &Vip, place: Place, lifetime: Option<u32>) -> NewAddress {
     NewAddress {
         place,
         label: vip.label.clone(),
@@ -178,7 +229,7 @@ pub(super) fn new_address(vip: &Vip, place: Place) -> NewAddress {
             Scope::Host => 254,
             Scope::Other(number) => number,
         },
-        lifetime: None,
+        lifetime,
         options: vip.options.clone(),
     }
 }
@@ -199,7 +250,9 @@ pub(super) fn as_held(new: &NewAddress) -> Address {
         scope: new.scope,
         is_secondary: false,
         is_usable: !new.options.detects_duplicates,
-        is_permanent: new.lifetime.is_none(),
+        is_duplicate: false,
+        is_deprecated: new.options.preferred_lifetime == Some(0),
+        lifetime: new.lifetime,
         peer: new.options.peer.and_then(|peer| match peer {
             IpAddr::V4(peer) => Some(peer),
             IpAddr::V6(_) => None,

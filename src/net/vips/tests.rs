@@ -7,6 +7,8 @@ use crate::engine::params::{PeerParams, RouterParams, Scope, Transport, Vip, Vip
 use crate::net::netlink::{Event, Link};
 use crate::wire::field::{Family, Priority, Vrid};
 
+mod keep;
+
 const A: RouterKey = RouterKey(1);
 const B: RouterKey = RouterKey(2);
 
@@ -52,7 +54,9 @@ fn foreign(text: &str) -> Address {
         scope: 0,
         is_secondary: false,
         is_usable: true,
-        is_permanent: true,
+        is_duplicate: false,
+        is_deprecated: false,
+        lifetime: None,
         peer: None,
     }
 }
@@ -286,7 +290,7 @@ fn unmarked_leftovers_are_swept_when_an_earlier_run_is_known_to_have_held_them()
 #[test]
 fn adopted_address_that_would_expire_is_renewed() {
     let mut world = World::new();
-    let dying = Address { protocol: OUR_PROTOCOL, is_permanent: false, ..foreign("10.0.1.1/32") };
+    let dying = Address { protocol: OUR_PROTOCOL, lifetime: Some(60), ..foreign("10.0.1.1/32") };
     world.tell(Event::Address(dying));
     world.acquire(A, params(&["10.0.1.1/32"]));
     assert_eq!(world.work(), ["+10.0.1.1"]);

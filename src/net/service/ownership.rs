@@ -1,0 +1,90 @@
+//! The part of the service that is about who owns an address: leases, troubles, and when to look again.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{NetService, Report};
+use crate::engine::input::RouterKey;
+use crate::engine::time::Instant;
+use crate::net::conflict::Question;
+use crate::net::prober::Prober;
+use crate::wire::inquiry::{arp_probe, neighbor_solicit};
+
+impl<F: FnMut(Report)> NetService<F> {
+    /// Lets time pass: whatever is due is asked for or told.
+    pub(super) fn turn(&mut self) {
+        let now = (self.clock)();
+        self.vips.turn(now);
+        self.troubles.expire(now);
+        self.inquire(now);
+        if self.vips.pulse_at().is_some_and(|at| at <= now) {
+            self.vips.pulse_asked();
+            (self.on)(Report::Pulse);
+        }
+    }
+
+    /// Returns how long until something is due; `None`: nothing will be.
+    pub(super) fn alarm(&self) -> Option<Duration> {
+        let next =
+            self.vips.pulse_at().into_iter().chain(self.troubles.deadline()).chain(self.conflicts.deadline()).min()?;
+        Some(next.since((self.clock)()))
+    }
+
+    /// Asks who else has our addresses, and takes in who answered.
+    fn inquire(&mut self, now: Instant) {
+        if self.conflicts.is_heard(now) {
+            let answers = self.prober.take().map(|prober| prober.read()).unwrap_or_default();
+            let links = &self.links;
+            self.conflicts.judge(&answers, |mac| links.is_own_mac(mac));
+        }
+        let questions = self.conflicts.next_questions(now, &self.links);
+        if !questions.is_empty() && self.prober.is_none() {
+            // Without the sockets nobody is heard, and the next round tries again.
+            self.prober = Prober::open().ok();
+        }
+        for question in questions {
+            self.ask(question);
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        let link = self.links.link(question.interface).filter(|link| link.is_up && link.is_running);
+        let Some(mac) = link.and_then(|link| link.mac) else { return };
+        match question.address {
+            IpAddr::V4(address) => self.announcer.send_frame(question.interface, &arp_probe(mac, address)),
+            IpAddr::V6(address) => {
+                let Some(source) = self.links.own_v6(question.interface) else { return };
+                self.announcer.send_frame(question.interface, &neighbor_solicit(mac, source, address));
+            }
+        }
+    }
+
+    /// Reports what keeps routers from holding their addresses.
+    pub(super) fn tell_troubles(&mut self) {
+        let now: Instant = (self.clock)();
+        for (router, trouble) in self.vips.take_troubles().into_iter().chain(self.conflicts.take_troubles()) {
+            self.troubles.note(now, router, trouble);
+        }
+        for (router, trouble) in self.troubles.take_reports() {
+            (self.on)(Report::Trouble { router, trouble });
+        }
+    }
+
+    /// Returns what is wrong with what a router holds, for a person.
+    pub(super) fn troubles_of(&self, router: RouterKey) -> Vec<String> {
+        let mut words = self.vips.troubles_of(router);
+        words.extend(self.routes.troubles_of(router));
+        words.extend(self.conflicts.troubles_of(router));
+        words
+    }
+}
+
+/// Waits; for ever without a length.
+pub(super) async fn ring(alarm: Option<Duration>) {
+    match alarm {
+        Some(length) => sleep(length).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,108 @@
+//! A master that stands still for ten seconds, with and without a lease on its addresses.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use vrrpd::demo::clock::now;
+use vrrpd::demo::error::LabError;
+use vrrpd::demo::lab::Node::{self, A, B};
+use vrrpd::demo::lab::{VIP_V4, VIP_V6};
+use vrrpd::demo::plan::Plan;
+use vrrpd::demo::watch::{Sight, Sighting};
+
+use crate::cluster::Cluster;
+use crate::driver::Kind::Vrrpd;
+use crate::in_turn;
+use crate::stories::{quick, steps};
+use crate::story::Act::Start;
+use crate::story::{Miss, Step, play};
+
+const FROZEN: Duration = Duration::from_secs(10);
+/// From its continuation until everything is as it was.
+const THAWED: Duration = Duration::from_secs(8);
+/// Two owners at an advert a second, with a lease.
+const RIVALRY: Duration = Duration::from_secs(1);
+
+#[test]
+fn frozen_master_with_a_lease_loses_its_addresses_before_or_with_the_takeover() {
+    in_turn(|| told(frozen(true, true)));
+}
+
+#[test]
+fn frozen_master_with_a_lease_and_nopreempt_stays_backup_afterwards() {
+    in_turn(|| told(frozen(true, false)));
+}
+
+#[test]
+fn frozen_master_without_a_lease_comes_back_by_the_rules() {
+    in_turn(|| told(frozen(false, true)));
+}
+
+#[test]
+fn frozen_master_without_a_lease_and_nopreempt_becomes_backup() {
+    in_turn(|| told(frozen(false, false)));
+}
+
+fn frozen(has_lease: bool, preempt: bool) -> Result<(), LabError> {
+    let interval = Duration::from_secs(1);
+    let plan = Plan { interval, preempt, addresses: vec![VIP_V6, VIP_V4], ..quick() };
+    let lease = if has_lease { "vip_lease = \"2s\"\n" } else { "" };
+    let file = |node| plan.toml(node).replace("[daemon]\n", &format!("[daemon]\n{lease}"));
+    let mut cluster = Cluster::with_files(&plan, &[Vrrpd, Vrrpd], &[file(A), file(B)])?;
+    play(&mut cluster, "frozen", &steps! { Start(A) => [A], Anything; Start(B) => [A], Nothing; });
+    let since = now();
+    cluster.signal(A, Signal::SIGSTOP);
+    cluster.watch.pause(FROZEN)?;
+    let thawed_at = now();
+    cluster.signal(A, Signal::SIGCONT);
+    cluster.watch.pause(THAWED)?;
+    cluster.check_alive()?;
+    let sightings = cluster.watch.look(|log| log.sightings().to_vec());
+    for vip in [VIP_V4, VIP_V6] {
+        let rivalry = both_held(&sightings, vip, since, thawed_at);
+        let outage = cluster.probe.outage(since, thawed_at);
+        eprintln!(
+            "lease {has_lease}, preempt {preempt}: both nodes had {vip} for {rivalry:?} of the freeze, client's silence {:?}",
+            outage.gap
+        );
+        assert!(!has_lease || rivalry < RIVALRY, "both nodes had {vip} for {rivalry:?}");
+        let moves = |node: Node| {
+            let is_acquired = |seen: &&Sighting| seen.node == node && seen.what == Sight::Acquired(vip);
+            sightings.iter().filter(|seen| seen.at >= since).filter(is_acquired).count()
+        };
+        // Once to the other node, and back only by preemption.
+        assert_eq!((moves(A), moves(B)), (usize::from(preempt), 1), "{vip} flapped: {}", cluster.account(since));
+        let holder = if preempt { A } else { B };
+        assert_eq!(cluster.watch.look(|log| log.holders(vip)), [holder], "{vip}");
+    }
+    let rivals = both_held(&sightings, VIP_V4, thawed_at + Duration::from_millis(500), now());
+    assert!(rivals < Duration::from_millis(200), "both nodes had it for {rivals:?} after the thaw");
+    let holder = if preempt { A } else { B };
+    assert_eq!(cluster.probe.answered_by(Duration::from_millis(200)), Some(holder));
+    Ok(())
+}
+
+/// Returns for how long both nodes held an address within a stretch of time.
+fn both_held(sightings: &[Sighting], vip: std::net::IpAddr, from: Duration, to: Duration) -> Duration {
+    let (mut held, mut both, mut last) = ([false; 2], Duration::ZERO, from);
+    for seen in sightings.iter().filter(|seen| seen.at < to && matches!(seen.node, A | B)) {
+        let is_held = match &seen.what {
+            Sight::Acquired(address) if *address == vip => true,
+            Sight::Released(address) if *address == vip => false,
+            Sight::Acquired(_) | Sight::Released(_) | Sight::Sent(_) | Sight::Heard(_) => continue,
+        };
+        if held == [true, true] {
+            both += seen.at.saturating_sub(last);
+        }
+        held[seen.node.index()] = is_held;
+        last = seen.at.max(from);
+    }
+    if held == [true, true] {
+        both += to.saturating_sub(last);
+    }
+    both
+}
+
+fn told(done: Result<(), LabError>) {
+    done.unwrap_or_else(|error| panic!("{error}"));
+}
