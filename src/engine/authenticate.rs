@@ -96,10 +96,10 @@ impl VirtualRouter {
     }
 
     fn check_header(&self, key: &Password, packet: &Packet<'_>, kind: u8) -> Result<Proof, Refusal> {
-        let Some((ip, header)) = &packet.ah else { return Err(Discard::Auth.into()) };
         if kind != AUTH_AH {
             return Err(Refusal { reason: Discard::AuthType, evidence: Evidence::Number { found: kind } });
         }
+        let Some((ip, header)) = &packet.ah else { return Err(Discard::Auth.into()) };
         if !ah::is_authentic(key, ip) {
             return Err(Discard::Auth.into());
         }
