@@ -79,8 +79,18 @@ impl Secrets {
     /// Reads a key file.
     fn contents(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFault> {
         // A device may do something when it is opened, so it is looked at first; what counts is what was opened.
-        must_be_file(&fs::metadata(path).map_err(unreadable)?)?;
+        must_be_file(&fs::metadata(path).map_err(|error| self.absent(path, error))?)?;
         read_all(&mut self.open(path)?)
+    }
+
+    /// Returns why there is nothing to open: a file the operator can make, a credential the unit must load.
+    fn absent(&self, path: &Path, error: io::Error) -> SecretFault {
+        let is_credential = path.parent() == self.credentials.as_deref();
+        let why = error.to_string();
+        match error.kind() {
+            io::ErrorKind::NotFound if !is_credential => SecretFault::Missing { why },
+            _ => SecretFault::Unreadable { why },
+        }
     }
 
     /// Opens a key file, without waiting for the other end of a pipe.
@@ -265,6 +275,11 @@ pub enum SecretFault {
         /// Its reason.
         why: String,
     },
+    /// There is no such file.
+    Missing {
+        /// What the system says.
+        why: String,
+    },
     /// No regular file.
     NoFile {
         /// What it is.
@@ -320,6 +335,9 @@ impl fmt::Display for SecretError {
                  outside of it `vrrpd check --no-programs` leaves keys alone"
             ),
             SecretFault::Unreadable { why } => write!(f, "cannot be read: {why}"),
+            SecretFault::Missing { why } => {
+                write!(f, "cannot be read: {why}; `vrrpd keygen > {}` makes a key, for all nodes the same", Word(path))
+            }
             SecretFault::NoFile { found } => write!(f, "is {found}; expected a file with the key"),
             SecretFault::Owner { owner, user } => {
                 let (name, owners) = match user {

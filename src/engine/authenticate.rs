@@ -12,7 +12,7 @@ use super::outbox::Outbox;
 use super::output::{ClockOffset, Discard, EventKind, Evidence, Refusal};
 use super::packet::Packet;
 use super::params::{Auth, HmacParams, ReplayGuard};
-use super::replay::{Mark, Novelty, Way, is_within, offset};
+use super::replay::{Moment, Novelty, Way, is_within, offset};
 use super::router::VirtualRouter;
 use super::time::Instant;
 use crate::wire::advert::{AUTH_AH, AUTH_NONE, AUTH_PASSWORD, Received};
@@ -84,7 +84,7 @@ impl VirtualRouter {
             }
             Proof::Trailer(signed, Novelty::Copy) => {
                 if let Some(peer) = self.peers.find_mut(source) {
-                    peer.mark = Some(Mark::after(peer.mark, signed.sequence, way));
+                    peer.accepted.accept(signed.sequence, out.clock.moment().era, signed.guard, way);
                 }
                 Novelty::Copy
             }
@@ -96,10 +96,10 @@ impl VirtualRouter {
     }
 
     fn check_header(&self, key: &Password, packet: &Packet<'_>, kind: u8) -> Result<Proof, Refusal> {
-        let Some((ip, header)) = &packet.ah else { return Err(Discard::Auth.into()) };
         if kind != AUTH_AH {
             return Err(Refusal { reason: Discard::AuthType, evidence: Evidence::Number { found: kind } });
         }
+        let Some((ip, header)) = &packet.ah else { return Err(Discard::Auth.into()) };
         if !ah::is_authentic(key, ip) {
             return Err(Discard::Auth.into());
         }
@@ -121,7 +121,7 @@ impl VirtualRouter {
     ) -> Result<Proof, Refusal> {
         let (guard, sequence) = (hmac.guard, trailer.sequence);
         let stale = Refusal { reason: Discard::Stale, evidence: Evidence::Skew(offset(sequence, clock.time())) };
-        let (time, follows_wall) = judging_time(sequence, guard, clock).ok_or(stale)?;
+        let (moment, follows_wall) = judging_moment(sequence, guard, clock).ok_or(stale)?;
         let named = Evidence::Key(trailer.key_id);
         let key = KeyId::new(trailer.key_id).and_then(|id| hmac.key(id));
         let key = key.ok_or(Refusal { reason: Discard::UnknownKey, evidence: named })?;
@@ -132,13 +132,12 @@ impl VirtualRouter {
         if follows_wall && !self.may_follow(now, packet.source, sequence, guard) {
             return Err(stale);
         }
-        // Whose advert makes this node go by the wall clock has begun anew: its mark may be of the time before.
-        let mark = self.peers.find(packet.source).and_then(|peer| peer.mark).filter(|_| !follows_wall);
-        let novelty = Mark::judge(mark, sequence, time, guard, packet.way());
+        let accepted = self.peers.find(packet.source).map(|peer| &peer.accepted);
+        let novelty = accepted.map_or(Novelty::Fresh, |accepted| accepted.judge(sequence, moment, guard, packet.way()));
         if novelty == Novelty::Replayed || !self.peers.admits(now, packet.source) {
             return Err(Discard::Replay.into());
         }
-        Ok(Proof::Trailer(Signed { sequence, skew: offset(sequence, time), guard, follows_wall }, novelty))
+        Ok(Proof::Trailer(Signed { sequence, skew: offset(sequence, moment.time), guard, follows_wall }, novelty))
     }
 
     /// Says whether an authentic advert that fits the wall clock alone proves that the wall clock is right.
@@ -148,7 +147,7 @@ impl VirtualRouter {
     /// living Master is.
     fn may_follow(&self, now: Instant, source: IpAddr, sequence: Sequence, guard: ReplayGuard) -> bool {
         let Some(peer) = self.peers.find(source) else { return true };
-        if peer.mark.is_none_or(|mark| sequence.is_after(mark.sequence)) {
+        if peer.accepted.last().is_none_or(|last| sequence.is_after(last)) {
             return true;
         }
         let patience = window_of(guard) + self.master_down_interval();
@@ -165,8 +164,9 @@ impl VirtualRouter {
             ReplayGuard::Time { .. } => out.clock.mark_shared(),
             ReplayGuard::Monotonic => {}
         }
+        let era = out.clock.moment().era;
         let Some(peer) = self.peers.entry(now, source) else { return };
-        peer.mark = Some(Mark::after(peer.mark, signed.sequence, way));
+        peer.accepted.accept(signed.sequence, era, signed.guard, way);
         let is_told = peer.note_clock(now, skew, signed.guard);
         if let (true, ReplayGuard::Time { window }) = (is_told, signed.guard) {
             out.event(router, EventKind::ClockSkew { peer: source, skew, window });
@@ -176,13 +176,13 @@ impl VirtualRouter {
 
 /// Returns the time that a stamp is judged by, and whether that is the wall clock and not the time that is kept; `None`: it is
 /// stale.
-fn judging_time(sequence: Sequence, guard: ReplayGuard, clock: &Clock) -> Option<(Sequence, bool)> {
-    let kept = (clock.time(), false);
+fn judging_moment(sequence: Sequence, guard: ReplayGuard, clock: &Clock) -> Option<(Moment, bool)> {
+    let kept = (clock.moment(), false);
     match guard {
         ReplayGuard::Monotonic => Some(kept),
         ReplayGuard::Time { window } if is_within(sequence, clock.time(), window) => Some(kept),
         ReplayGuard::Time { window } => {
-            let wall = clock.alternative().filter(|wall| is_within(sequence, *wall, window));
+            let wall = clock.alternative().filter(|wall| is_within(sequence, wall.time, window));
             wall.map(|wall| (wall, true))
         }
     }

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::output::{ClockOffset, ClockTrouble};
+use super::replay::{Era, Moment};
 use super::time::{Instant, Now};
 use crate::wire::auth::Sequence;
 
@@ -27,6 +28,8 @@ pub(super) struct Clock {
     is_known: bool,
     /// Some peer goes by `kept`: its advert was believed by it.
     is_shared: bool,
+    /// Goes up when `kept` is another time than the one before.
+    era: Era,
     /// When a step was told of; a clock that is set again and again does not fill the log.
     told_at: Option<Instant>,
 }
@@ -66,9 +69,14 @@ impl Clock {
         Sequence::from_utc(self.kept.max(self.wall))
     }
 
-    /// Returns the time of a wall clock that was set and is not followed.
-    pub fn alternative(&self) -> Option<Sequence> {
-        self.is_stepped.then(|| Sequence::from_utc(self.wall))
+    /// Returns the time that is signed and judged by, and its era.
+    pub fn moment(&self) -> Moment {
+        Moment { time: self.time(), era: self.era }
+    }
+
+    /// Returns the time of a wall clock that was set and is not followed, and the era that begins when it is.
+    pub fn alternative(&self) -> Option<Moment> {
+        self.is_stepped.then(|| Moment { time: Sequence::from_utc(self.wall), era: self.era.next() })
     }
 
     /// Takes note that an advert was signed by this time, so that others may go by it.
@@ -85,6 +93,7 @@ impl Clock {
     pub fn follow(&mut self) -> ClockTrouble {
         let by = self.step();
         self.kept = self.wall;
+        self.era = self.era.next();
         self.is_stepped = false;
         ClockTrouble::Followed { by }
     }
@@ -151,7 +160,8 @@ mod tests {
         assert!(shows(&clock, 1999) && clock.alternative().is_none());
         assert_eq!(clock.look(at(2000, -1)), Some(ClockTrouble::Stepped { by: behind(1000) }));
         assert!(shows(&clock, 2999), "goes on with the boot clock");
-        assert_eq!(clock.alternative(), Some(Sequence::from_utc(Duration::from_millis(BEGIN + 1999))));
+        let wall = clock.alternative().map(|moment| moment.time);
+        assert_eq!(wall, Some(Sequence::from_utc(Duration::from_millis(BEGIN + 1999))));
     }
 
     #[test]
@@ -179,7 +189,7 @@ mod tests {
         let mut clock = clock();
         clock.look(at(1000, -3_600_000));
         assert_eq!(clock.follow(), ClockTrouble::Followed { by: behind(3_600_000) });
-        assert!(clock.alternative().is_none());
+        assert!(clock.alternative().is_none() && clock.moment().era == Era::default().next());
         assert_eq!(clock.look(at(2000, -3_600_000)), None);
         assert_eq!(clock.time(), Sequence::from_utc(at(2000, -3_600_000).utc));
     }

@@ -4,13 +4,15 @@
 //! [`Node::poll_timeout`] once. No errors come back: a bad datagram becomes a counter.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::deadlines::Deadlines;
 use super::health::Check;
 use super::input::{Datagram, Input, Interface, RouterKey};
+use super::mute::Mute;
 use super::outbox::Outbox;
-use super::output::{Discard, EventKind, Output, Tally, Transmit};
+use super::output::{Discard, EventKind, Evidence, Output, Refusal, Tally, Transmit};
 use super::packet::Packet;
 use super::params::{NodeParams, RouterParams};
 use super::regroup;
@@ -44,6 +46,7 @@ pub struct Node {
     pub(super) phase: Phase,
     /// Packets that fit no router.
     stray: Tally,
+    stray_mute: Mute,
     /// Some router signs or verifies by time.
     pub(super) goes_by_time: bool,
 }
@@ -91,6 +94,7 @@ impl Node {
             out: Outbox::default(),
             phase: Phase::Waiting,
             stray: Tally::default(),
+            stray_mute: Mute::default(),
             goes_by_time: params.routers.iter().any(|router| router.auth.goes_by_time()),
         }
     }
@@ -256,8 +260,8 @@ impl Node {
     fn receive(&mut self, now: Instant, datagram: Datagram<'_>) {
         let (packet, slot) = match self.find(datagram) {
             Ok(found) => found,
-            Err(reason) => {
-                self.stray.add(reason);
+            Err((refusal, source)) => {
+                self.refuse_stray(now, refusal, source);
                 return;
             }
         };
@@ -271,15 +275,28 @@ impl Node {
         }
     }
 
-    /// Finds the router that a packet is for.
-    fn find<'a>(&self, datagram: Datagram<'a>) -> Result<(Packet<'a>, u32), Discard> {
-        let packet = Packet::read(datagram)?;
-        let vrid = packet.vrid()?;
+    /// Counts a packet that is for no router. One of another VRID is told of now and then: it may be a peer of another
+    /// configuration.
+    fn refuse_stray(&mut self, now: Instant, refusal: Refusal, source: Option<IpAddr>) {
+        self.stray.add(refusal.reason);
+        if refusal.reason == Discard::UnknownVrid
+            && let Some(count) = self.stray_mute.count(now, refusal.reason)
+        {
+            self.out.node_event(EventKind::Discarded { refusal, peer: source, count });
+        }
+    }
+
+    /// Finds the router that a packet is for; else tells why there is none, and whose the packet is.
+    fn find<'a>(&self, datagram: Datagram<'a>) -> Result<(Packet<'a>, u32), (Refusal, Option<IpAddr>)> {
+        let packet = Packet::read(datagram).map_err(|reason| (reason.into(), None))?;
+        let vrid = packet.vrid().map_err(|reason| (reason.into(), Some(packet.source)))?;
         let slots = self.by_wire.get(&(packet.interface, Family::of(&packet.source), vrid));
         let slots = slots.map(Vec::as_slice).unwrap_or_default();
         let is_addressed =
             |slot: &&u32| self.routers.get(**slot as usize).is_some_and(|router| router.is_addressed(&packet));
-        let slot = slots.iter().find(is_addressed).or(slots.first()).ok_or(Discard::UnknownVrid)?;
+        let slot = slots.iter().find(is_addressed).or(slots.first());
+        let unknown = Refusal { reason: Discard::UnknownVrid, evidence: Evidence::Number { found: vrid } };
+        let slot = slot.ok_or((unknown, Some(packet.source)))?;
         Ok((packet, *slot))
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::mute::Mute;
 use super::output::{ClockOffset, Mismatch, Tally};
 use super::params::{Auth, HmacParams, ReplayGuard, RouterParams};
-use super::replay::Mark;
+use super::replay::Accepted;
 use super::snapshot::PeerSnapshot;
 use super::time::Instant;
 use crate::wire::checksum::ChecksumForm;
@@ -43,8 +43,8 @@ pub(super) struct Peer {
     pub discarded: Tally,
     /// What was told of those.
     pub mute: Mute,
-    /// The last trailer that was accepted from it.
-    pub mark: Option<Mark>,
+    /// The trailers that were accepted from it.
+    pub accepted: Accepted,
     pub clock: Option<ClockOffset>,
     skew_told_at: Option<Instant>,
 }
@@ -232,7 +232,7 @@ impl Peer {
             differences: Vec::new(),
             discarded: Tally::default(),
             mute: Mute::default(),
-            mark: None,
+            accepted: Accepted::default(),
             clock: None,
             skew_told_at: None,
         }

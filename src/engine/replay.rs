@@ -5,8 +5,9 @@
 //! | | sequence | memory |
 //! |---|---|---|
 //! | Authentication Header | 32 bits, counts adverts | one counter for all senders, as Keepalived has it: whoever becomes Master goes on from the highest number heard |
-//! | HMAC trailer | 64 bits, [`Sequence`] | one [`Mark`] for each sender, the last one sent |
+//! | HMAC trailer | 64 bits, [`Sequence`] | one [`Accepted`] for each sender, the last one sent |
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -25,11 +26,32 @@ pub(super) struct Replay {
     last: Option<Sequence>,
 }
 
+/// What was accepted from one sender of signed adverts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Accepted {
+    last: Option<Mark>,
+    /// The latest stamps that were accepted by time, oldest first; never more than [`RECENT_MAX`]. A clock that is set back
+    /// shows times again for which there are recordings, and only these stamps tell them from what is said at last.
+    recent: VecDeque<Sequence>,
+}
+
 /// The last sequence accepted from one sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub sequence: Sequence,
+struct Mark {
+    sequence: Sequence,
     ways: Ways,
+    era: Era,
+}
+
+/// How often the clock of this node was set to another time than the one that stamps were judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Era(u32);
+
+/// By which time a stamp is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub time: Sequence,
+    pub era: Era,
 }
 
 /// How an advert came: a router that sends to its peers and to a group sends each twice.
@@ -103,13 +125,14 @@ impl Replay {
 
     /// Returns the stamp of the next signed advert: `now`, or the one after the last when that is not behind `now`.
     ///
-    /// A last stamp further ahead than the window comes from a clock that was wrong: receivers that go by time refuse
-    /// what follows it, so `now` is right.
+    /// A last stamp far ahead comes from a clock that was wrong: receivers that go by time refuse what follows it, so `now`
+    /// is right. Far is beyond all that a receiver may have accepted, whose clock is ahead of ours by half a window: it
+    /// would refuse `now` for longer than it has to wait for what follows the last stamp.
     pub fn stamp(&mut self, now: Sequence, guard: ReplayGuard) -> Sequence {
         let stamp = match (self.last, guard) {
             (None, _) => now,
             (Some(last), _) if now.is_after(last) => now,
-            (Some(last), ReplayGuard::Time { window }) if !is_within(last, now, window) => now,
+            (Some(last), ReplayGuard::Time { window }) if offset(last, now).length >= far(window) => now,
             (Some(last), ReplayGuard::Time { .. } | ReplayGuard::Monotonic) => last.next(),
         };
         self.last = Some(stamp);
@@ -117,26 +140,58 @@ impl Replay {
     }
 }
 
-impl Mark {
-    /// Judges a sequence by what was accepted from its sender; `now`: the time that the router judges by.
-    pub fn judge(mark: Option<Self>, sequence: Sequence, now: Sequence, guard: ReplayGuard, way: Way) -> Novelty {
-        // A mark outside the window comes from a clock that was wrong; what it guards against is stale.
-        let is_valid = |mark: &Self| match guard {
-            ReplayGuard::Time { window } => is_within(mark.sequence, now, window),
-            ReplayGuard::Monotonic => true,
-        };
-        match mark.filter(is_valid) {
-            None => Novelty::Fresh,
-            Some(mark) if sequence.is_after(mark.sequence) => Novelty::Fresh,
+impl Accepted {
+    /// Returns the last stamp that was accepted.
+    pub fn last(&self) -> Option<Sequence> {
+        self.last.map(|mark| mark.sequence)
+    }
+
+    /// Judges a stamp by what was accepted from its sender.
+    pub fn judge(&self, sequence: Sequence, moment: Moment, guard: ReplayGuard, way: Way) -> Novelty {
+        match self.last {
             Some(mark) if sequence == mark.sequence && mark.ways.lack(way) => Novelty::Copy,
-            Some(_) => Novelty::Replayed,
+            Some(mark) if mark.is_valid(moment, guard) && !sequence.is_after(mark.sequence) => Novelty::Replayed,
+            Some(_) | None if self.recent.contains(&sequence) => Novelty::Replayed,
+            Some(_) | None => Novelty::Fresh,
         }
     }
 
-    /// Returns the mark after a sequence that was judged fresh or a copy.
-    pub fn after(mark: Option<Self>, sequence: Sequence, way: Way) -> Self {
-        let is_copy = mark.is_some_and(|mark| mark.sequence == sequence);
-        Self { sequence, ways: if is_copy { Ways::Both } else { Ways::One(way) } }
+    /// Remembers a stamp that was judged fresh or a copy; only after every other check has passed.
+    pub fn accept(&mut self, sequence: Sequence, era: Era, guard: ReplayGuard, way: Way) {
+        if self.last() == Some(sequence) {
+            self.last = Some(Mark { sequence, ways: Ways::Both, era });
+            return;
+        }
+        self.last = Some(Mark { sequence, ways: Ways::One(way), era });
+        match guard {
+            ReplayGuard::Time { .. } => {
+                if self.recent.len() >= RECENT_MAX {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back(sequence);
+            }
+            ReplayGuard::Monotonic => {}
+        }
+    }
+}
+
+impl Mark {
+    /// Says whether what comes must come after it.
+    ///
+    /// Not when it lies outside the window: it comes from a clock that was wrong, and what it guards against is stale. Nor
+    /// when it is of an earlier era and lies ahead: its sender, whose clock differs a little, may have found it outside,
+    /// and started over.
+    fn is_valid(&self, moment: Moment, guard: ReplayGuard) -> bool {
+        let ReplayGuard::Time { window } = guard else { return true };
+        let is_in_doubt = self.era != moment.era && self.sequence.is_after(moment.time);
+        is_within(self.sequence, moment.time, window) && !is_in_doubt
+    }
+}
+
+impl Era {
+    /// Returns the era after this one.
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
     }
 }
 
@@ -154,6 +209,11 @@ pub(super) fn is_within(a: Sequence, b: Sequence, window: Duration) -> bool {
     u64::from(a.seconds_ahead_of(b).unsigned_abs()) <= window.as_secs()
 }
 
+/// Returns how far ahead a stamp is that no receiver can have accepted: windows count whole seconds.
+fn far(window: Duration) -> Duration {
+    window + Duration::from_secs(1) + window / 2
+}
+
 /// Returns how far a stamp is from our time, in whole milliseconds.
 pub(super) fn offset(theirs: Sequence, ours: Sequence) -> ClockOffset {
     let difference = theirs.bits().wrapping_sub(ours.bits()).cast_signed();
@@ -167,6 +227,9 @@ const UNWRITTEN_STAMPS: u64 = (1 << 32) / 5;
 
 /// As many numbers as no router sends in that time: where they are used the interval is a second at least.
 const UNWRITTEN_NUMBERS: u32 = 16;
+
+/// Stamps of one sender that are remembered: 1 KiB for each; two minutes at one advert a second.
+const RECENT_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -183,9 +246,18 @@ mod tests {
         Replay { last: Some(last), ..Replay::default() }
     }
 
+    fn moment(seconds: u32) -> Moment {
+        Moment { time: at(seconds), era: Era::default() }
+    }
+
+    fn accepted(sequences: impl IntoIterator<Item = u32>, guard: ReplayGuard) -> Accepted {
+        let mut accepted = Accepted::default();
+        sequences.into_iter().for_each(|sequence| accepted.accept(at(sequence), Era::default(), guard, Way::Unicast));
+        accepted
+    }
+
     fn judge(mark: u32, sequence: u32, now: u32, guard: ReplayGuard) -> Novelty {
-        let mark = Mark::after(None, at(mark), Way::Unicast);
-        Mark::judge(Some(mark), at(sequence), at(now), guard, Way::Unicast)
+        accepted([mark], guard).judge(at(sequence), moment(now), guard, Way::Unicast)
     }
 
     #[test]
@@ -208,9 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn sender_whose_clock_goes_back_goes_on_within_the_window_and_starts_over_beyond() {
-        for (behind, by_time) in [(1, at(1000).next()), (5, at(1000).next()), (6, at(994)), (3600, at(1000 - 900))] {
-            let now = at(1000 - if behind == 3600 { 900 } else { behind });
+    fn sender_whose_clock_goes_back_goes_on_while_it_may_be_believed_and_starts_over_beyond() {
+        for (behind, by_time) in
+            [(1, at(1000).next()), (5, at(1000).next()), (8, at(1000).next()), (9, at(991)), (900, at(100))]
+        {
+            let now = at(1000 - behind);
             assert_eq!(sent(at(1000)).stamp(now, TIME), by_time, "{behind} s");
             assert_eq!(sent(at(1000)).stamp(now, ReplayGuard::Monotonic), at(1000).next(), "{behind} s");
         }
@@ -248,14 +322,41 @@ mod tests {
     }
 
     #[test]
+    fn mark_of_the_time_before_a_step_back_is_void_and_what_was_accepted_is_never_accepted_again() {
+        let accepted = accepted(1..=100, TIME);
+        let anew = Era::default().next();
+        let judge = |now: u32, era, stamp| {
+            accepted.judge(Sequence::from_bits(stamp), Moment { time: at(now), era }, TIME, Way::Unicast)
+        };
+        for now in [60, 96, 99] {
+            let (recorded, said) = (at(now).bits(), at(now).bits() + 1);
+            assert_eq!(judge(now, anew, recorded), Novelty::Replayed, "{now}");
+            assert_eq!(judge(now, anew, said), Novelty::Fresh, "{now}: its sender may have started over");
+        }
+        assert_eq!(judge(96, Era::default(), at(96).bits() + 1), Novelty::Replayed, "no step");
+        assert_eq!(judge(101, anew, at(99).bits() + 1), Novelty::Replayed, "a mark that lies behind");
+    }
+
+    #[test]
+    fn memory_of_stamps_is_bounded() {
+        let count = RECENT_MAX as u32 + 10;
+        let accepted = accepted(1..=count, TIME);
+        assert_eq!(accepted.recent.len(), RECENT_MAX);
+        let judge =
+            |stamp| accepted.judge(at(stamp), Moment { time: at(1), era: Era::default().next() }, TIME, Way::Group);
+        assert_eq!([judge(10), judge(11)], [Novelty::Fresh, Novelty::Replayed]);
+        assert!(super::tests::accepted(1..=count, ReplayGuard::Monotonic).recent.is_empty(), "a mark never ends there");
+    }
+
+    #[test]
     fn second_copy_is_known_once_and_by_the_other_way_alone() {
         for guard in GUARDS {
-            let judge = |mark, way| Mark::judge(Some(mark), at(100), at(100), guard, way);
-            let once = Mark::after(None, at(100), Way::Unicast);
-            assert_eq!(judge(once, Way::Unicast), Novelty::Replayed);
-            assert_eq!(judge(once, Way::Group), Novelty::Copy);
-            let twice = Mark::after(Some(once), at(100), Way::Group);
-            assert_eq!([Way::Unicast, Way::Group].map(|way| judge(twice, way)), [Novelty::Replayed; 2]);
+            let mut accepted = accepted([100], guard);
+            let judge = |accepted: &Accepted, way| accepted.judge(at(100), moment(100), guard, way);
+            assert_eq!(judge(&accepted, Way::Unicast), Novelty::Replayed);
+            assert_eq!(judge(&accepted, Way::Group), Novelty::Copy);
+            accepted.accept(at(100), Era::default(), guard, Way::Group);
+            assert_eq!([Way::Unicast, Way::Group].map(|way| judge(&accepted, way)), [Novelty::Replayed; 2]);
         }
     }
 

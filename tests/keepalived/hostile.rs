@@ -122,3 +122,20 @@ fn endless_lines_and_files_end() {
 fn load_bytes(bytes: &[u8]) -> vrrpd::config::Loaded {
     config::load_from("f.conf", bytes, Format::Keepalived).unwrap_or_else(|problems| panic!("{problems}"))
 }
+
+/// A short file that asks for a million lines is refused after a bounded number; a long one that asks for nothing is not.
+#[test]
+fn repetitions_are_bounded_and_the_length_of_a_file_is_not_counted() {
+    let nested = "~SEQ(x, 1, 99) ~SEQ(y, 1, 99) ~SEQ(z, 1, 99) a$x$y$z\n";
+    let doubled: String = (1..30).map(|n| format!("$A{n}=$A{m} $A{m}\n", m = n - 1)).collect::<String>() + "$A29\n";
+    for text in ["~SEQ(x, 1, 9999999) a$x\n", nested, &doubled] {
+        let problems = config::load_from("f.conf", text.as_bytes(), Format::Keepalived).unwrap_err().to_string();
+        assert!(problems.contains("without end"), "{problems}");
+    }
+    let router = "vrrp_instance V {\ninterface lo\nvirtual_router_id 1\nvirtual_ipaddress {\n10.0.0.1\n}\n}\n";
+    let long = "# a comment\n\nvrrp_version 3\n".repeat(60_000);
+    let text = format!("global_defs {{\n{long}}}\n{router}");
+    if let Err(problems) = config::load_from("f.conf", text.as_bytes(), Format::Keepalived) {
+        assert!(!problems.to_string().contains("without end"), "{problems}");
+    }
+}

@@ -370,3 +370,25 @@ fn what_a_refused_trailer_said_is_told() {
     assert_eq!(told(&|now| signed_by(&packet, 1, &[7; 32], stamp(now))), (Discard::Hmac, Evidence::Key(1)));
     assert_eq!(told(&|_| packet.clone()), (Discard::AuthMissing, Evidence::None));
 }
+
+#[test]
+fn who_knows_the_key_speaks_in_the_name_of_any_peer() {
+    let peer = |last: u8| PeerParams {
+        address: IpAddr::from([192, 0, 2, last]),
+        priority: None,
+        min_ttl: None,
+        max_ttl: None,
+    };
+    let transport = Transport::Unicast { peers: vec![peer(12), peer(13)], also: None };
+    let params = RouterParams { transport, ..enforced(v3()) };
+    let packet = Packet::like(&params, 50);
+    let mut bench = Bench::master(params);
+    for last in [12, 13] {
+        let packet = Packet { source: peer(last).address, ..packet.clone() };
+        bench.accepts(&signed(&packet, stamp(bench.utc())));
+    }
+    let stranger = Packet { source: peer(14).address, ..packet.clone() };
+    bench.refuses(&signed(&stranger, stamp(bench.utc())), Discard::NotAPeer);
+    let heard = bench.snapshot().peers.iter().filter(|peer| peer.last_heard_at.is_some()).count();
+    assert_eq!(heard, 2, "one sender is two nodes to the receiver");
+}

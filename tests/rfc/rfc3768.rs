@@ -60,6 +60,8 @@ fn authentication_header_is_required_checked_and_used_once() {
     let mut bench = Bench::backup(with_ah());
     for (bytes, reason) in [
         (packet.bytes(), Discard::Auth),
+        (Packet { byte_4: 0, ..packet.clone() }.bytes(), Discard::AuthType),
+        (Packet { byte_4: 1, ..packet.clone() }.bytes(), Discard::AuthType),
         (authenticated(&packet, b"wrong", 1), Discard::Auth),
         (authenticated(&Packet { ttl: 254, ..packet.clone() }, b"ahkey12", 1), Discard::Ttl),
     ] {

@@ -1,6 +1,6 @@
 //! RFC 9568 section 7.1: what is checked on receipt, what is said about it, and what is not held against a sender.
 
-use vrrpd::engine::output::{Discard, EventKind, Mismatch, StateName};
+use vrrpd::engine::output::{Discard, EventKind, Evidence, Mismatch, Refusal, StateName};
 use vrrpd::engine::params::{RouterParams, Transport};
 
 use crate::bench::*;
@@ -47,9 +47,14 @@ fn rfc9568_7_1_list_shorter_or_longer_than_its_count_is_refused() {
 #[test]
 fn rfc9568_7_1_unknown_vrid_is_refused_and_only_counted() {
     let mut bench = Bench::backup(v3());
-    let seen = bench.hear(&Packet { vrid: 62, ..Packet::like(&v3(), 150) });
-    assert!(seen.is_empty(), "other routers share the link: {seen:?}");
-    assert_eq!(bench.refusals(), [(Discard::UnknownVrid, 1)]);
+    let stranger = Packet { vrid: 62, ..Packet::like(&v3(), 150) };
+    let seen = bench.hear(&stranger);
+    let told: Vec<&EventKind> = events(&seen).into_iter().collect();
+    let refusal = Refusal { reason: Discard::UnknownVrid, evidence: Evidence::Number { found: 62 } };
+    let expected = EventKind::Discarded { refusal, peer: Some(stranger.source), count: 1 };
+    assert_eq!(told, [&expected], "once, for a while");
+    assert!((0..100).all(|_| bench.hear(&stranger).is_empty()), "other routers may share the link");
+    assert_eq!(bench.refusals(), [(Discard::UnknownVrid, 101)]);
 }
 
 #[test]

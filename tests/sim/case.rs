@@ -98,7 +98,10 @@ impl Case {
             let until = (at + world.rng.between(0, 8 * self.longest_interval())).min(begin + length);
             let host = world.rng.below(self.hosts);
             let (action, undo) = self.fault(world, host);
+            // A split may heal in one direction first: whoever hears the other first, it must end well.
+            let lag = if world.rng.chance(400) { self.longest_interval() } else { 0 };
             for (action, undo) in [(action, undo)].into_iter().chain(self.companions(world, action, undo)) {
+                let until = (until + world.rng.between(0, lag)).min(begin + length);
                 world.plan(at, action);
                 world.plan(until, undo);
             }
@@ -108,7 +111,7 @@ impl Case {
     fn fault(&self, world: &mut World, host: usize) -> (Action, Action) {
         let other = (host + world.rng.between(1, self.hosts as u64 - 1) as usize) % self.hosts;
         let router = world.rng.below(self.specs().len());
-        match world.rng.between(0, 14) {
+        match world.rng.between(0, 18) {
             0 => (Action::Crash(host), Action::Start(host)),
             1 | 2 => (Action::Stop(host), Action::Start(host)),
             3 | 4 => (Action::Pause(host), Action::Resume(host)),
@@ -128,6 +131,9 @@ impl Case {
                 let link = self.specs()[router].link;
                 (Action::BlockLink(link, host, other, true), Action::BlockLink(link, host, other, false))
             }
+            14 => (Action::Power(false), Action::Power(true)),
+            15 | 16 => (Action::Bare(host, true), Action::Bare(host, false)),
+            17 => (Action::Strip(host, router), Action::Strip(other, router)),
             _ => {
                 let check = world.rng.below(self.cluster.checks.len());
                 let [one, then] = [0, 1].map(|_| self.result(&mut world.rng, check));
@@ -221,6 +227,9 @@ pub fn heal(world: &mut World) {
     for host in 0..world.hosts.len() {
         if world.hosts[host].are_links_up != [true, true] {
             world.act(Action::Link(host, true));
+        }
+        if world.hosts[host].is_bare {
+            world.act(Action::Bare(host, false));
         }
         if !world.hosts[host].has_addresses {
             world.act(Action::Addresses(host, true));

@@ -4,6 +4,7 @@
 //! times again. `docs/testing-simulation.md` lists these limits.
 
 use vrrpd::engine::output::StateName;
+use vrrpd::wire::field::Version;
 
 use crate::simulator::attacker::{Attacker, Record};
 use crate::simulator::host::Power;
@@ -109,19 +110,21 @@ fn lost_advert_is_believed_late_within_the_window_and_not_after_a_later_one() {
 }
 
 #[test]
-fn clock_set_back_over_recorded_time_makes_a_silent_sender_believable() {
-    for (step, is_believed) in [(-60, true), (0, false), (60, false)] {
+fn clock_set_back_over_recorded_time_makes_a_silent_sender_believable_beyond_128_adverts() {
+    for (step, is_believed) in [(-200, true), (-60, false), (0, false), (60, false)] {
         let mut world = pair(Some(5));
-        go(&mut world, 100 * S);
+        go(&mut world, 300 * S);
         world.act(Action::Crash(0));
         let died_at = world.now;
         go(&mut world, 20 * S);
         assert_eq!(world.masters(0), [1]);
         world.act(Action::Clock(1, step * S as i64));
         go(&mut world, 2 * S);
-        let then = (world.now - died_at).abs_diff(60 * S);
+        let back = i64::abs(step) as u64 * S;
         let records: Vec<Record> = world.records().to_vec();
-        let of_then = records.iter().find(|record| record.at + then >= died_at && is_of(record, 0)).cloned().unwrap();
+        let of_then = records.iter().find(|record| record.at + back >= world.now && is_of(record, 0)).cloned();
+        let of_then = of_then.unwrap_or_else(|| records.iter().rfind(|record| is_of(record, 0)).cloned().unwrap());
+        assert!(of_then.at <= died_at);
         replay(&mut world, 1, &of_then);
         go(&mut world, 500 * MS);
         let state = if is_believed { StateName::Backup } else { StateName::Master };
@@ -171,9 +174,91 @@ fn node_that_starts_with_another_time_is_a_stranger_until_the_clocks_agree() {
     assert!(world.measures[0].longest_rivalry <= 5 * S + DOWN, "{}", world.measures[0].longest_rivalry);
 }
 
+#[test]
+fn with_ah_a_restarted_backup_believes_a_recording_of_any_age_once_and_only_until_the_master_speaks() {
+    let mut world = ah_pair();
+    let resignation = recorded_resignation(&mut world);
+    world.run_until(3600 * S);
+    world.reset_measures();
+    let promoted = |world: &World| (world.measures[0].promotions, world.masters(0));
+    replay(&mut world, 1, &resignation);
+    go(&mut world, 10 * S);
+    assert_eq!(promoted(&world), (0, vec![0]), "who has heard the Master believes nothing below its number");
+    restart_the_backup_after_an_advert(&mut world);
+    for _ in 0..3 {
+        replay(&mut world, 1, &resignation);
+    }
+    go(&mut world, 10 * S);
+    assert_eq!(promoted(&world), (1, vec![0]));
+    assert!(world.measures[0].longest_rivalry < S, "{}", world.measures[0].longest_rivalry);
+    replay(&mut world, 1, &resignation);
+    go(&mut world, 10 * S);
+    assert_eq!(promoted(&world), (1, vec![0]), "and once");
+}
+
+#[test]
+fn with_ah_a_restarted_backup_waits_for_a_dead_master_as_long_as_there_are_recordings_and_no_longer() {
+    let mut world = ah_pair();
+    let count = 20;
+    go(&mut world, 3600 * S);
+    let records: Vec<Record> = world.records().iter().filter(|record| is_of(record, 0)).cloned().collect();
+    world.act(Action::Crash(0));
+    go(&mut world, 10 * S);
+    assert_eq!(world.masters(0), [1], "a Backup that has heard the Master is not deceived");
+    world.act(Action::Crash(1));
+    world.act(Action::Start(1));
+    go(&mut world, 10 * MS);
+    let mut last = 0;
+    for record in &records[..count] {
+        replay(&mut world, 1, record);
+        go(&mut world, 3 * S);
+        assert_eq!(world.state(1, 0), StateName::Backup, "each is believed once, in their order");
+        last = world.now;
+    }
+    for record in records[..count].iter().cycle().take(3 * count) {
+        replay(&mut world, 1, record);
+        go(&mut world, 100 * MS);
+    }
+    assert_eq!(world.masters(0), [1], "none is believed twice");
+    let promoted_at = world.hosts[1].snapshot(0).map(|snapshot| snapshot.since.as_nanos());
+    assert!(promoted_at.is_some_and(|at| at < last + S), "a down interval after the last: {promoted_at:?}");
+}
+
+#[test]
+fn with_ah_a_recording_of_a_former_count_makes_two_masters_for_less_than_an_interval() {
+    let mut world = ah_pair();
+    go(&mut world, 600 * S);
+    let former = world.records().iter().rfind(|record| is_of(record, 0)).cloned().unwrap();
+    (0..2).for_each(|host| world.act(Action::Crash(host)));
+    go(&mut world, S);
+    (0..2).for_each(|host| world.act(Action::Start(host)));
+    go(&mut world, 10 * S);
+    assert_eq!(world.masters(0), [0]);
+    world.reset_measures();
+    // Its number is higher than all of this life: what the Master says afterwards is a replay, until it is told.
+    replay(&mut world, 1, &former);
+    go(&mut world, 20 * S);
+    assert_eq!((world.measures[0].promotions, world.masters(0)), (1, vec![0]));
+    assert!(world.measures[0].longest_rivalry < S, "{}", world.measures[0].longest_rivalry);
+    world.reset_measures();
+    replay(&mut world, 1, &former);
+    go(&mut world, 20 * S);
+    assert_eq!((world.measures[0].promotions, world.masters(0)), (0, vec![0]), "and once");
+}
+
+/// As [`pair`], with an Authentication Header of version 2.
+fn ah_pair() -> World {
+    let spec = RouterSpec { version: Version::V2, secret: Secret::Ah, ..RouterSpec::new(&[200, 100]) };
+    begun(spec)
+}
+
 /// Two hosts by unicast, the first one Master, and somebody who listens.
 fn pair(window: Option<u64>) -> World {
-    let mut world = World::new(spec(window).into(), 2, Timing::EXACT, 1);
+    begun(spec(window))
+}
+
+fn begun(spec: RouterSpec) -> World {
+    let mut world = World::new(spec.into(), 2, Timing::EXACT, 1);
     world.unleash(Attacker::new(1, (u64::MAX / 4, u64::MAX / 4)));
     (0..2).for_each(|host| world.act(Action::Start(host)));
     world.run_until(10 * S);

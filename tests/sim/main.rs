@@ -106,7 +106,11 @@ const SHOWN: usize = 8;
 
 /// What must have happened, at least so often in a thousand seeds: a simulation that never fails over proves nothing.
 const HAPPENS: &[(&str, u64)] = &[
+    ("addresses removed by somebody", 50),
     ("announcements", 10_000),
+    ("boots of all at once", 100),
+    ("carrier lost by a Master", 30),
+    ("carrier lost by another", 30),
     ("check verdicts", 5000),
     ("checks failed", 800),
     ("clean demotions", 50),
@@ -114,6 +118,7 @@ const HAPPENS: &[(&str, u64)] = &[
     ("clean losses", 300),
     ("clean pauses of a Backup", 60),
     ("clean pauses of a Master", 100),
+    ("clean removals of addresses", 100),
     ("clean splits", 100),
     ("clean stops", 300),
     ("graceful stops", 1000),
@@ -138,6 +143,8 @@ const HAPPENS: &[(&str, u64)] = &[
     ("queue overflows", 1000),
     ("resignations lost", 400),
     ("rivals", 2000),
+    ("splits that heal from the Master first", 30),
+    ("splits that heal towards the Master first", 30),
     ("takeovers after a resignation", 1000),
     ("takeovers after silence", 3000),
     ("waiting for checks", 400),

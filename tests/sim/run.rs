@@ -53,12 +53,14 @@ impl Run {
         self.check_rivalry("after the chaos")?;
         for _ in 0..2 {
             self.world.reset_measures();
-            match self.world.rng.between(0, 9) {
+            match self.world.rng.between(0, 11) {
                 0..=2 => self.lose_a_master()?,
                 3..=5 => self.stop_a_master()?,
                 6 => self.split()?,
                 7 => self.pause_a_master()?,
                 8 => self.pause_a_backup()?,
+                9 => self.boot_together()?,
+                10 => self.strip_a_master()?,
                 _ if self.world.rng.chance(500) => self.lower_a_master()?,
                 _ => self.fail_a_master()?,
             }
@@ -212,15 +214,21 @@ impl Run {
             return Err(format!("router {router}: {masters:?} are Master in a split, not one on each side"));
         }
         self.world.count("clean splits", 1);
+        let was_one_way = self.heal_one_way(master)?;
         self.world.segment.heal();
         self.world.reset_measures();
-        let healed_at = self.world.now;
+        // Who gives up before that has nobody to tell: its farewell goes the way that is still cut.
+        let whole_at = self.world.now;
         let next = |host: &usize| {
             self.world.hosts[*host].watches[router].advert_at + nanos(self.world.specs()[router].interval(*host))
         };
         // Whoever sends first: the worse one gives up on hearing it, or on hearing the answer to its own.
         let soonest = masters.iter().map(next).min().unwrap_or_default();
-        let bound = soonest.saturating_sub(healed_at) + 2 * self.spread();
+        let mut bound = soonest.saturating_sub(whole_at) + 2 * self.spread();
+        if was_one_way {
+            // The better one has answered already, unheard, and answers are limited: then its own next advert tells.
+            bound = bound.max(nanos(self.world.specs()[router].longest_interval()) + 2 * self.spread());
+        }
         self.settle()?;
         let longest = self.world.measures[router].longest_rivalry;
         if longest > bound {
@@ -231,7 +239,57 @@ impl Run {
         if worse.is_some_and(|host| self.world.state(host, router) == StateName::Master) {
             return Err(format!("router {router}: the worse one of {masters:?} won a split"));
         }
-        self.check_repair(router, &masters, healed_at)
+        self.check_repair(router, &masters, whole_at)
+    }
+
+    /// In two of three splits one direction heals first, for up to two intervals.
+    fn heal_one_way(&mut self, master: usize) -> Result<bool, String> {
+        let others = (0..self.case.hosts).filter(|&other| other != master);
+        let (is_heard, what) = match self.world.rng.between(0, 2) {
+            0 => return Ok(false),
+            1 => (true, "splits that heal from the Master first"),
+            _ => (false, "splits that heal towards the Master first"),
+        };
+        for other in others {
+            let (from, to) = if is_heard { (master, other) } else { (other, master) };
+            self.world.act(Action::Block(from, to, false));
+        }
+        self.world.count(what, 1);
+        let length = self.world.rng.between(0, 2 * self.case.longest_interval());
+        self.go(length).map(|()| true)
+    }
+
+    /// Power fails for all, and all boot at one moment or nearly so: one Master, without a rivalry that lasts.
+    fn boot_together(&mut self) -> Result<(), String> {
+        self.world.act(Action::Power(false));
+        let dark = self.world.rng.between(0, 2 * self.case.longest_interval());
+        self.go(dark)?;
+        self.world.reset_measures();
+        let lag = if self.world.rng.chance(500) { self.case.longest_interval() } else { 0 };
+        for host in 0..self.case.hosts {
+            let at = self.world.now + self.world.rng.between(0, lag);
+            self.world.plan(at, Action::Start(host));
+        }
+        self.world.count("boots of all at once", 1);
+        self.settle()?;
+        self.check_rivalry("after all booted at once")
+    }
+
+    /// Somebody deletes the Master's addresses: they come back, and nothing else happens.
+    fn strip_a_master(&mut self) -> Result<(), String> {
+        let router = self.world.rng.below(self.case.specs().len());
+        let Some(&master) = self.world.masters(router).first() else { return Ok(()) };
+        let before = self.world.hosts[master].watches[router].announced_at;
+        self.world.act(Action::Strip(master, router));
+        self.world.count("clean removals of addresses", 1);
+        self.settle()?;
+        if self.world.hosts[master].watches[router].announced_at == before {
+            return Err(format!("router {router}: addresses that came back were not announced"));
+        }
+        match self.world.measures.iter().map(|measure| measure.promotions).sum::<u64>() {
+            0 => Ok(()),
+            promotions => Err(format!("{promotions} promotions because somebody deleted addresses")),
+        }
     }
 
     /// The winner of a split announced its addresses after the loser had given up.
@@ -258,8 +316,11 @@ impl Run {
         self.world.act(Action::Resume(master));
         self.world.count("clean pauses of a Master", 1);
         self.go(self.case.timing.wake.1)?;
-        // A full queue may hold adverts of faster routers alone: then the node cannot know.
-        let can_know = self.world.hosts[master].overflows == overflows;
+        // A full queue may hold adverts of faster routers alone, and with a window shorter than an interval all that it holds
+        // may be stale: then the node cannot know.
+        let spec = &self.world.specs()[router];
+        let is_fresh = spec.secret.window().is_none_or(|window| window > nanos(spec.longest_interval()));
+        let can_know = self.world.hosts[master].overflows == overflows && is_fresh;
         if can_know && self.world.state(master, router) == StateName::Master {
             return Err(format!("host {master} did not notice that it was replaced while it stood still"));
         }

@@ -97,6 +97,9 @@ impl Trial {
         let is_taken_back = self.rng.chance(500);
         let back_at = self.world.now + self.rng.between(0, 3 * self.patience());
         for host in (0..hosts).filter(|host| is_for_all || *host == chosen) {
+            if step < 0 && !self.may_go_back(host) {
+                continue;
+            }
             self.world.count("steps", 1);
             self.world.act(Action::Clock(host, step));
             self.note(&format!("clock of {host} set by {} ms", step / MS as i64));
@@ -178,6 +181,13 @@ impl Trial {
             difference < self.window / 2 || self.world.hosts[*other].power == Power::Off
         };
         self.others(host).iter().all(is_near)
+    }
+
+    /// Says whether a host's clock may go back. By count alone not before the process has spoken: it has forgotten what the
+    /// one before it said, and follows the clock.
+    fn may_go_back(&self, host: usize) -> bool {
+        let watch = self.world.hosts[host].watches.first();
+        self.window > 0 || watch.is_some_and(|watch| watch.advert_at > 0)
     }
 
     fn others(&self, host: usize) -> Vec<usize> {

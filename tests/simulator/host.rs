@@ -69,13 +69,14 @@ pub struct Host {
     /// Number of the process; what was meant for an earlier one is void.
     pub epoch: u64,
     pub clock: Clock,
-    /// The last stamp that each router of this process accepted from each sender, and when; kept where an attacker is
-    /// about.
-    pub marks: Option<BTreeMap<(usize, IpAddr), (u64, u64)>>,
+    /// What each router of this process accepted from each sender; kept where an attacker is about.
+    pub marks: Option<BTreeMap<(usize, IpAddr), Known>>,
     /// Start it again when it has stopped.
     pub restarts: bool,
     /// By link.
     pub are_links_up: [bool; INTERFACES.len()],
+    /// The interfaces are deleted, and not made again yet.
+    pub is_bare: bool,
     pub has_addresses: bool,
     /// What each check finds, when it does.
     pub results: Vec<Option<CheckResult>>,
@@ -94,6 +95,14 @@ pub struct Host {
     pub armed: Option<u64>,
     /// What the process leaves when it is killed.
     pub estate: Estate,
+}
+
+/// What was accepted from one sender.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The last stamps, oldest first.
+    stamps: VecDeque<u64>,
+    heard_at: u64,
 }
 
 /// What a turn brought forth.
@@ -117,6 +126,7 @@ impl Host {
             marks: None,
             restarts: true,
             are_links_up: [true; INTERFACES.len()],
+            is_bare: false,
             results: vec![None; checks],
             has_addresses: true,
             index: 2,
@@ -200,9 +210,16 @@ impl Host {
         self.inbox.push_back(message);
     }
 
-    /// Deletes the interface and makes it again; the kernel's addresses go with it.
+    /// Deletes the interfaces and makes them again; the kernel's addresses go with them.
     pub fn recreate_interface(&mut self) {
+        self.delete_interface();
+        self.is_bare = false;
+    }
+
+    /// Deletes the interfaces; those that are made again have other numbers.
+    pub fn delete_interface(&mut self) {
         self.index += 1;
+        self.is_bare = true;
         self.workers.iter_mut().for_each(|worker| worker.held = 0);
     }
 
@@ -247,7 +264,12 @@ impl Host {
         if let (Some(stamp), Some(before), Some(marks)) = (stamp, before, &mut self.marks)
             && count(node) > before
         {
-            marks.insert((router, packet.source), (stamp, now.mono.as_nanos()));
+            let known = marks.entry((router, packet.source)).or_default();
+            known.heard_at = now.mono.as_nanos();
+            known.stamps.push_back(stamp);
+            if known.stamps.len() > NEVER_AGAIN {
+                known.stamps.pop_front();
+            }
         }
     }
 
@@ -301,15 +323,19 @@ impl Host {
     pub fn must_refuse(&self, sent: &Record, packet: &Packet, window: Option<u64>, at: u64) -> bool {
         let Some(stamp) = sequence(packet) else { return false };
         let mark = self.marks.as_ref().and_then(|marks| marks.get(&(packet.router(), packet.source)));
-        let is_known = mark.is_some_and(|(mark, _)| stamp.wrapping_sub(*mark).cast_signed() <= 0);
+        if mark.is_some_and(|mark| mark.stamps.contains(&stamp)) {
+            return true;
+        }
+        let last = mark.and_then(|mark| mark.stamps.back());
+        let is_known = last.is_some_and(|last| stamp.wrapping_sub(*last).cast_signed() <= 0);
         let Some(window) = window else { return is_known };
         let wall = self.clock.wall(at).as_nanos() as u64;
         let signed_at = (stamp >> 32) * S + (stamp >> 16 & 0xffff) * S / 65_536;
         let is_stale = wall.abs_diff(signed_at) > window + S;
         // A clock that was set back shows times again that it has shown before, and what was signed then is good again
-        // unless it is known; the node goes by that clock at most once its sender has been silent for the window.
+        // unless it was accepted; the node goes by that clock at most once its sender has been silent for the window.
         if self.clock.is_back() && !is_stale {
-            return is_known && mark.is_some_and(|(_, heard_at)| *heard_at > sent.at && at - heard_at < window);
+            return is_known && mark.is_some_and(|mark| mark.heard_at > sent.at && at - mark.heard_at < window);
         }
         is_known || (is_stale && !self.clock.has_been_set())
     }
@@ -336,13 +362,18 @@ impl Host {
         node.handle(now, input);
     }
 
+    /// Says whether packets pass a link at this host.
+    pub fn carries(&self, link: usize) -> bool {
+        self.are_links_up[link] && !self.is_bare
+    }
+
     fn interface(&self, link: usize) -> Interface {
         let addresses = [Family::V4, Family::V6].map(|family| address(family, self.id));
         Interface {
             name: INTERFACES[link].into(),
-            index: Some(self.index + 100 * link as u32),
-            is_up: self.are_links_up[link],
-            addresses: if self.has_addresses { addresses.to_vec() } else { Vec::new() },
+            index: (!self.is_bare).then_some(self.index + 100 * link as u32),
+            is_up: self.carries(link),
+            addresses: if self.has_addresses && !self.is_bare { addresses.to_vec() } else { Vec::new() },
             elsewhere: Vec::new(),
         }
     }
@@ -437,6 +468,9 @@ pub fn router_of(output: &Output) -> Option<usize> {
     };
     key.map(|key| key.0 as usize)
 }
+
+/// So many of the last adverts of a sender are never believed again, whatever the clocks do.
+const NEVER_AGAIN: usize = 128;
 
 /// Packets a socket queue holds.
 const QUEUE_MAX: usize = 64;

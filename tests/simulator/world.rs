@@ -80,6 +80,12 @@ pub enum Action {
     Loss(u64, u64),
     /// What keeps the first router of a host from holding its addresses, from here on.
     Trouble(usize, Option<Trouble>),
+    /// Deletes the interfaces of a host, or makes them again.
+    Bare(usize, bool),
+    /// Somebody else deletes the addresses of a router on a host.
+    Strip(usize, usize),
+    /// Power fails for all hosts at once, or is back.
+    Power(bool),
     /// Sets the wall clock of a host ahead by so many nanoseconds, or back.
     Clock(usize, i64),
 }
@@ -175,7 +181,7 @@ impl World {
 
     /// Says whether two hosts run and their packets reach each other.
     pub fn are_connected(&self, link: usize, a: usize, b: usize) -> bool {
-        let runs = |host: &Host| host.power == Power::Running && host.are_links_up[link];
+        let runs = |host: &Host| host.power == Power::Running && host.carries(link);
         let is_open = self.segment.is_open(link, a, b) && self.segment.is_open(link, b, a);
         runs(&self.hosts[a]) && runs(&self.hosts[b]) && is_open && self.segment.loss_per_mille == 0
     }
@@ -195,7 +201,7 @@ impl World {
         match event {
             Event::Arrive { host, epoch, packet } => {
                 let target = &mut self.hosts[host];
-                if target.epoch != epoch || !target.are_links_up[packet.link] {
+                if target.epoch != epoch || !target.carries(packet.link) {
                     return;
                 }
                 if !target.arrive(packet) {
@@ -241,7 +247,7 @@ impl World {
         let host = attacker.pick(self.hosts.len());
         let attempt = attacker.attempt(self.now, &self.hosts[host], &self.cluster.routers);
         let is_reached =
-            |packet: &Packet| self.hosts[host].power == Power::Running && self.hosts[host].are_links_up[packet.link];
+            |packet: &Packet| self.hosts[host].power == Power::Running && self.hosts[host].carries(packet.link);
         if let Some(attempt) = attempt.filter(|attempt| is_reached(&attempt.packet)) {
             self.count(attempt.kind, 1);
             match self.hosts[host].endure(self.now, &attempt) {
@@ -305,7 +311,7 @@ impl World {
     }
 
     fn transmit(&mut self, from: usize, mut packet: Packet) {
-        if !self.hosts[from].are_links_up[packet.link] {
+        if !self.hosts[from].carries(packet.link) {
             return;
         }
         let is_resignation = packet.priority() == 0;
@@ -372,6 +378,7 @@ impl World {
     fn work(&mut self, id: usize, router: usize) {
         let (all, link) = (self.specs()[router].vips, self.specs()[router].link);
         let host = &mut self.hosts[id];
+        let carries = host.carries(link);
         let worker = &mut host.workers[router];
         worker.is_scheduled = false;
         if host.power == Power::Paused {
@@ -381,7 +388,7 @@ impl World {
             worker.held = 0;
             return;
         }
-        if worker.held < all && host.are_links_up[link] {
+        if worker.held < all && carries {
             let from = worker.held;
             worker.held = self.rng.between(u64::from(from) + 1, u64::from(all)) as u16;
             let held = from..worker.held;
@@ -424,6 +431,10 @@ impl World {
             Action::Resume(id) if self.hosts[id].power == Power::Paused => self.resume(id),
             Action::Pause(_) | Action::Resume(_) => {}
             Action::Link(id, is_up) => {
+                if !is_up {
+                    let is_master = (0..self.specs().len()).any(|router| self.state(id, router) == StateName::Master);
+                    self.count(if is_master { "carrier lost by a Master" } else { "carrier lost by another" }, 1);
+                }
                 self.hosts[id].are_links_up.fill(is_up);
                 self.tell(id, Message::Interface);
             }
@@ -439,6 +450,16 @@ impl World {
                 self.hosts[id].recreate_interface();
                 self.tell(id, Message::Interface);
             }
+            Action::Bare(id, is_bare) => {
+                match is_bare {
+                    true => self.hosts[id].delete_interface(),
+                    false => self.hosts[id].is_bare = false,
+                }
+                self.tell(id, Message::Interface);
+            }
+            Action::Strip(id, router) => self.strip(id, router),
+            Action::Power(false) => self.hosts.iter_mut().for_each(|host| host.end(true)),
+            Action::Power(true) => (0..self.hosts.len()).for_each(|id| self.perform(Action::Start(id))),
             Action::Block(from, to, is_blocked) => {
                 (0..INTERFACES.len()).for_each(|link| self.segment.block(link, from, to, is_blocked));
             }
@@ -456,6 +477,16 @@ impl World {
                 self.segment.loss_per_mille = loss;
                 self.segment.duplicates_per_mille = duplicates;
             }
+        }
+    }
+
+    /// The kernel loses addresses without the daemon; its worker hears of it and puts them back.
+    fn strip(&mut self, id: usize, router: usize) {
+        let worker = &mut self.hosts[id].workers[router];
+        if worker.held > 0 && worker.wanted {
+            worker.held = 0;
+            self.count("addresses removed by somebody", 1);
+            self.set_to_work(id, router);
         }
     }
 

@@ -93,7 +93,7 @@ impl<'r> Expander<'r> {
         for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let line_number = u32::try_from(number + 1).unwrap_or(u32::MAX);
             let spot = Spot { file, line: line_number, column: 1 };
-            if !self.spend(1, line.len(), spot) {
+            if !self.spend(self.cost(0), line.len(), spot) {
                 return;
             }
             match lexer::strip(line) {
@@ -127,7 +127,7 @@ impl<'r> Expander<'r> {
 
     /// Takes one line in; `depth` counts the replacements it came through.
     fn take(&mut self, text: &str, spot: Spot, is_verbatim: bool, depth: usize) {
-        if depth > DEPTH_MAX || !self.spend(1, text.len(), spot) {
+        if depth > DEPTH_MAX || !self.spend(self.cost(depth), text.len(), spot) {
             return self.exhaust(spot);
         }
         if self.go_on_defining(text) || self.define(text) {
@@ -294,6 +294,11 @@ impl<'r> Expander<'r> {
         if name == VARIABLE && value.is_empty() { UNSET_CREDENTIALS.to_owned() } else { value }
     }
 
+    /// Returns what a line costs: nothing where it stands in the file itself, whose size is limited.
+    fn cost(&self, depth: usize) -> usize {
+        usize::from(depth > 0 || self.open.len() > 1)
+    }
+
     /// Takes work and bytes from what is left; false when nothing is.
     pub(super) fn spend(&mut self, work: usize, bytes: usize, spot: Spot) -> bool {
         match (self.work.checked_sub(work), self.room.checked_sub(bytes)) {
@@ -332,7 +337,7 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-const WORK_MAX: usize = 1_000_000;
+const WORK_MAX: usize = 100_000;
 const ROOM_MAX: usize = 32 * 1024 * 1024;
 const DEPTH_MAX: usize = 32;
 const EXPANDED_MAX: usize = 64 * 1024;

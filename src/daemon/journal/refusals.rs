@@ -47,7 +47,7 @@ impl Refused<'_> {
             Discard::Version => (Warn, self.version()),
             Discard::Type => (Debug, format!("invalid VRRP type{from}{}", self.received("1"))),
             Discard::Vrid => (Debug, format!("invalid VRID 0{from}")),
-            Discard::UnknownVrid => (Debug, format!("Unknown VRID received{from}. ignoring...")),
+            Discard::UnknownVrid => (Debug, self.unknown_vrid()),
             Discard::Checksum => (Warn, self.checksum()),
             Discard::CountZero => (Warn, format!("vrrp packet{from} lists no VIPs: give that node the addresses")),
             Discard::Interval => (Warn, self.interval()),
@@ -131,6 +131,11 @@ impl Refused<'_> {
     fn version(&self) -> String {
         let ours = self.params.map_or_else(String::new, |params| params.version.number().to_string());
         format!("wrong VRRP version{}{}: give both nodes the same `version`", self.from, self.received(&ours))
+    }
+
+    fn unknown_vrid(&self) -> String {
+        let vrid = self.number().map_or_else(String::new, |vrid| format!(" {vrid}"));
+        format!("Unknown VRID{vrid} received{}. ignoring...", self.from)
     }
 
     fn checksum(&self) -> String {

@@ -8,7 +8,7 @@ use crate::control::samples::{NOW, params};
 use crate::daemon::logging::tests::Written;
 use crate::daemon::record::Key;
 use crate::engine::input::RouterKey;
-use crate::engine::output::{ClockOffset, Discard, Mismatch, Reason, StateName, Transition};
+use crate::engine::output::{ClockOffset, Discard, Evidence, Mismatch, Reason, Refusal, StateName, Transition};
 use crate::wire::field::Priority;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 21));
@@ -118,9 +118,10 @@ fn lines_keep_the_phrases_that_alerts_look_for() {
 
 #[test]
 fn a_packet_for_no_router_has_no_instance() {
-    let line = record(&Health::default(), None, &discard(Discard::UnknownVrid));
+    let refusal = Refusal { reason: Discard::UnknownVrid, evidence: Evidence::Number { found: 62 } };
+    let line = record(&Health::default(), None, &EventKind::Discarded { refusal, peer: Some(PEER), count: 3 });
     assert_eq!(line.level, Level::Debug);
-    let text = "Unknown VRID received from 10.0.0.21. ignoring... reason=unknown_vrid count=3 peer=10.0.0.21";
+    let text = "Unknown VRID 62 received from 10.0.0.21. ignoring... reason=unknown_vrid count=3 peer=10.0.0.21";
     assert_eq!(line.text(), text);
 }
 
