@@ -16,30 +16,35 @@ mod cluster;
 mod conformance;
 mod demo;
 mod driver;
+mod edges;
 mod flood;
 mod forgery;
 mod health;
+mod holding;
 mod hooks;
 mod intruder;
 mod laboratory;
 mod load;
 mod measure;
+mod neighbours;
+mod one_way;
 mod processes;
 mod refusals;
+mod repeat;
 mod routers;
 mod serving;
+mod splits;
 mod status;
 mod stories;
 mod story;
 mod tap;
 mod threats;
+mod turn;
 mod watching;
 mod web;
 
-use std::io::Write;
-use std::sync::{Mutex, Once, PoisonError};
-
 use driver::Kind::{Frr, Keepalived, Vrrpd, VrrpdConf};
+use turn::{beside_others, in_turn};
 
 /// Makes one test per story and pairing: `PAIRING::STORY`.
 macro_rules! tell {
@@ -48,7 +53,7 @@ macro_rules! tell {
             use super::*;
             $(#[test]
             fn $story() {
-                in_turn(|| story::tell(&stories::$story(), &$kinds));
+                beside_others(|| story::tell(&stories::$story(), &$kinds));
             })+
         })+
     };
@@ -125,22 +130,4 @@ fn demo_is_gone_after_ctrl_c() {
 #[test]
 fn demo_daemons_die_with_it() {
     in_turn(demo::its_daemons_die_with_it);
-}
-
-/// Runs one story at a time, whatever the number of test threads: they measure time. Says why when it does not run.
-fn in_turn(tell: impl FnOnce()) {
-    static TURN: Mutex<()> = Mutex::new(());
-    static SAY_ONCE: Once = Once::new();
-    if std::env::var_os("VRRPD_NETNS").is_none_or(|value| value != "1") {
-        // Not `eprintln!`, which the test harness keeps to itself when a test passes.
-        SAY_ONCE.call_once(|| {
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: the stories on the real kernel: VRRPD_NETNS is not 1 (./tests/run sets it; needs root)"
-            );
-        });
-        return;
-    }
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    tell();
 }
