@@ -12,6 +12,7 @@ mod accounts;
 mod article;
 mod authentication;
 mod balancer;
+mod chaos;
 mod cluster;
 mod conformance;
 mod demo;
