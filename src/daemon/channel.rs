@@ -55,6 +55,8 @@ pub(super) enum ToService {
         /// Since the last such message.
         count: u64,
     },
+    /// The state file could not be written, and was removed.
+    StateLost(io::Error),
     /// Every router has handed over, and no more will come.
     Finished,
 }

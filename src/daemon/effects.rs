@@ -8,8 +8,10 @@ use tokio::sync::mpsc::Sender as Channel;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::channel::ToService;
+use super::state::live::State;
+use crate::engine::input::RouterKey;
 use crate::engine::node::Node;
-use crate::engine::output::{Output, Transmit};
+use crate::engine::output::{EventKind, Output, Transmit};
 use crate::engine::time::{Instant, Now};
 use crate::net::socket::Sender;
 
@@ -17,6 +19,9 @@ use crate::net::socket::Sender;
 pub(super) struct Effects {
     sender: Sender,
     service: Channel<ToService>,
+    state: State,
+    /// Routers whose state or wish changed in this turn; kept for its capacity.
+    changed: Vec<RouterKey>,
     /// Adverts of this turn; kept for its capacity.
     adverts: Vec<Transmit>,
     /// Turns whose outputs did not fit into the channel since the last resynchronisation.
@@ -27,8 +32,18 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    pub fn new(sender: Sender, service: Channel<ToService>) -> Self {
-        Self { sender, service, adverts: Vec::new(), lost: 0, failed: 0, failure_told_at: None, is_given_up: false }
+    pub fn new(sender: Sender, service: Channel<ToService>, state: State) -> Self {
+        Self {
+            sender,
+            service,
+            state,
+            changed: Vec::new(),
+            adverts: Vec::new(),
+            lost: 0,
+            failed: 0,
+            failure_told_at: None,
+            is_given_up: false,
+        }
     }
 
     /// Sends this turn's adverts in one go and passes the rest on; says whether the node has finished.
@@ -36,8 +51,12 @@ impl Effects {
         let mut rest = Vec::new();
         let mut is_finished = self.is_given_up;
         while let Some(output) = node.poll_output() {
+            self.changed.extend(changed(&output));
             match output {
-                Output::Send(transmit) => self.adverts.push(transmit),
+                Output::Send(transmit) => {
+                    self.state.sent(now.mono, transmit.router);
+                    self.adverts.push(transmit);
+                }
                 Output::Finished => is_finished = true,
                 Output::AcquireVips { .. }
                 | Output::ReleaseVips { .. }
@@ -45,7 +64,13 @@ impl Effects {
                 | Output::Event(_) => rest.push(output),
             }
         }
+        self.state.before_sending(node, &self.changed);
         self.flush(now, node);
+        self.state.after_sending(now.mono, node, &self.changed);
+        self.changed.clear();
+        if let Some(error) = self.state.take_failure() {
+            self.tell(ToService::StateLost(error));
+        }
         if !rest.is_empty() {
             self.pass_on(ToService::Outputs(now, rest));
         }
@@ -69,6 +94,11 @@ impl Effects {
     pub fn tell(&mut self, message: ToService) {
         // A full channel loses a log line, never a wish.
         let _ = self.service.try_send(message);
+    }
+
+    /// Returns the state file, for whoever replaces its table or this process.
+    pub fn state(&mut self) -> &mut State {
+        &mut self.state
     }
 
     /// Does not wait for the handover any longer.
@@ -114,6 +144,15 @@ impl Effects {
         if self.service.try_send(message).is_ok() {
             self.lost = 0;
         }
+    }
+}
+
+/// Returns whose state or wish an output changes.
+fn changed(output: &Output) -> Option<RouterKey> {
+    match output {
+        Output::AcquireVips { router } | Output::ReleaseVips { router } => Some(*router),
+        Output::Event(event) => event.router.filter(|_| matches!(event.kind, EventKind::Transition(_))),
+        Output::Send(_) | Output::Announce { .. } | Output::Finished => None,
     }
 }
 

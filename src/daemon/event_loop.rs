@@ -217,9 +217,10 @@ impl EventLoop {
     /// A sleeping processor takes its time to wake up. For a takeover the timer rings a little earlier, and the thread
     /// watches the rest of the time pass; a Master that lives never lets it come to that.
     fn arm(&mut self, now: Now) {
-        let mut deadline = self.node.poll_timeout();
+        let unwritten = self.effects.state().deadline();
+        let mut deadline = self.node.poll_timeout().into_iter().chain(unwritten).min();
         self.is_watching = false;
-        if let Some(at) = deadline.filter(|_| self.node.is_takeover_next()) {
+        if let Some(at) = deadline.filter(|at| self.node.is_takeover_next() && self.node.poll_timeout() == Some(*at)) {
             self.is_watching = at.since(now.mono) <= WATCH;
             deadline = Some(at - WATCH);
         }

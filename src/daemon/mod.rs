@@ -13,6 +13,7 @@
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
 //! | [`record`] | one log line as values, and its three written forms |
+//! | [`state`] | what this process leaves to the next one |
 //! | [`systemd`] | readiness |
 
 pub mod audit;
@@ -28,6 +29,7 @@ pub mod record;
 mod secrecy;
 mod service;
 mod start;
+pub mod state;
 pub mod systemd;
 mod telling;
 

@@ -47,6 +47,8 @@ pub(super) struct Setup {
     pub routers: BTreeMap<RouterKey, Arc<RouterParams>>,
     pub log: Log,
     pub protocol: ProtocolHandle,
+    /// Routers that go on as Master: their addresses stay.
+    pub adopting: Vec<RouterKey>,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -57,6 +59,7 @@ pub(super) struct Service {
     log: Log,
     journal: Rc<RefCell<Journal>>,
     protocol: ProtocolHandle,
+    adopting: Vec<RouterKey>,
     hooks: Hooks,
     ports: Ports,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
@@ -67,14 +70,14 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service and the checks that it is to run; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Checks) {
-        let Setup { identity, params, routers, log, protocol } = setup;
+        let Setup { identity, params, routers, log, protocol, adopting } = setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
         let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
         let (checks, ports) = Checks::new(&params);
         let (states, told) = (RefCell::default(), RefCell::default());
-        let service = Self { identity, params, routers, log, journal, protocol, hooks, ports, states, told };
+        let service = Self { identity, params, routers, log, journal, protocol, adopting, hooks, ports, states, told };
         (Rc::new(service), checks)
     }
 
@@ -100,6 +103,8 @@ impl Service {
         let (net, wishes) = mpsc::channel(CAPACITY);
         let reporter = Rc::clone(&self);
         let net_service = NetService::open(wishes, move |report| reporter.report(report));
+        let wanted = self.adopting.iter().filter_map(|key| Some((*key, Arc::clone(self.routers.get(key)?))));
+        let _ = net.send(Wish::Wanted(wanted.collect())).await;
         let mut netting = spawn_local(net_service.map_err(ServiceFailure::Net)?.run());
         // The receiver goes away only together with the task, which is watched below.
         let _ = net.send(Wish::Watch(Watch::of(&self.params))).await;
@@ -139,7 +144,12 @@ impl Service {
                     Some(ToService::Finished) | None => return false,
                     Some(ToService::Signal(signal)) => self.signal(signal),
                     // Nothing takes part yet, so there is nothing to do for it.
-                    Some(ToService::Outputs(..) | ToService::Resync { .. } | ToService::SendFailed { .. }) => {}
+                    Some(
+                        ToService::Outputs(..)
+                        | ToService::Resync { .. }
+                        | ToService::SendFailed { .. }
+                        | ToService::StateLost(_),
+                    ) => {}
                 },
             }
         }
@@ -194,6 +204,9 @@ impl Service {
             ToService::SendFailed { router, errno, count } => {
                 let name = self.routers.get(&router).map_or("?", |params| &params.name);
                 tracing::warn!("VRRP_Instance({name}) send advert error {} ({errno}), {count} times", errno as i32);
+            }
+            ToService::StateLost(error) => {
+                tracing::error!("cannot write the state file, removed it: {error}; a restart will not adopt");
             }
             ToService::Finished => {}
         }

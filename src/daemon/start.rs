@@ -2,11 +2,13 @@
 //!
 //! One stop before: `cli`. One stop after: `daemon::event_loop` and `daemon::service`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
@@ -21,12 +23,16 @@ use super::logging::{self, Log};
 use super::record::Level;
 use super::secrecy;
 use super::service::{Service, ServiceFailure, Setup};
+use super::state::live::State;
+use super::state::past::Past;
+use super::state::table::Table;
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
 use crate::control::lock::{LockError, lock};
 use crate::control::server::{BindError, Server};
 use crate::control::status::Identity;
+use crate::engine::input::{Input, RouterKey};
 use crate::engine::node::Node;
-use crate::engine::params::{Auth, NodeParams};
+use crate::engine::params::{Auth, NodeParams, RouterParams};
 use crate::net::socket::{OpenError, Receiver, Sender, Wanted};
 use crate::wire::field::Family;
 
@@ -96,9 +102,18 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
 
     let (protocol, inbox) = to_protocol().map_err(StartError::System)?;
     let (to_service, from_protocol) = mpsc::channel(CAPACITY);
-    let node = Node::new(&params);
-    let routers = node.routers().map(|(key, params)| (key, std::sync::Arc::clone(params))).collect();
-    let effects = Effects::new(sender, to_service);
+    let mut node = Node::new(&params);
+    let routers: Routers = node.routers().map(|(key, params)| (key, Arc::clone(params))).collect();
+    let past = Past::read(&runtime_dir).unwrap_or_else(|error| {
+        tracing::warn!("cannot read the state file: {error}");
+        None
+    });
+    adopt(&mut node, past.as_ref(), &routers);
+    let adopting = node.adopting().collect();
+    let table = Table::new(&path, routers.iter().map(|(key, params)| (*key, params.as_ref())));
+    let of = |key| routers.get(&key).map(AsRef::as_ref);
+    let state = State::create(&runtime_dir, table, past.as_ref(), of);
+    let effects = Effects::new(sender, to_service, state);
     let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
     let identity = Identity {
         node: node_name,
@@ -108,7 +123,7 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         config_loaded_at,
     };
     let alarm = Alarm(protocol.clone());
-    let setup = Setup { identity, params, routers, log: log.clone(), protocol };
+    let setup = Setup { identity, params, routers, log: log.clone(), protocol, adopting };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
     let thread = std::thread::Builder::new()
         .name("service".to_owned())
@@ -126,6 +141,19 @@ fn start(options: &Options, log: &Log) -> Result<(), StartError> {
         Err(_) => Err(StartError::System(io::Error::other("the service thread panicked"))),
     }
 }
+
+/// Tells a node what the process before it left.
+fn adopt(node: &mut Node, past: Option<&Past>, routers: &Routers) {
+    let Some(past) = past else { return };
+    for (&router, params) in routers {
+        if let Some(imprint) = past.imprint(params) {
+            node.handle(read_clocks(), Input::Adopt { router, imprint });
+        }
+    }
+}
+
+/// Configurations by key.
+type Routers = BTreeMap<RouterKey, Arc<RouterParams>>;
 
 /// Ends the protocol thread when the service thread ends, for whatever reason.
 struct Alarm(ProtocolHandle);

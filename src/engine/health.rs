@@ -90,6 +90,8 @@ struct Tracked {
     effect: Effect,
     is_urgent: bool,
     toll: Toll,
+    /// It has said nothing yet.
+    is_open: bool,
     /// The words of the run that decided.
     words: Arc<str>,
 }
@@ -118,7 +120,9 @@ impl Health {
             best_gain += check.map_or(0, |check| gain(track.effect, &check.params.kind));
             let name = check.map_or_else(|| Arc::from(track.check.as_str()), |check| Arc::clone(&check.name));
             let words = check.map_or_else(|| Arc::from("no such check"), |check| Arc::clone(&check.words));
-            tracked.push(Tracked { check: name, effect: track.effect, is_urgent: track.is_urgent, toll, words });
+            let is_open = check.is_some_and(|check| check.verdict == Verdict::Unknown);
+            let (effect, is_urgent) = (track.effect, track.is_urgent);
+            tracked.push(Tracked { check: name, effect, is_urgent, toll, is_open, words });
         }
         Self { base, tracks: tracked, best_gain }
     }
@@ -127,6 +131,7 @@ impl Health {
     pub fn note(&mut self, place: usize, check: &Check) {
         if let Some(tracked) = self.tracks.get_mut(place) {
             tracked.toll = toll(self.base, tracked.effect, check.verdict);
+            tracked.is_open = check.verdict == Verdict::Unknown;
             tracked.words = Arc::clone(&check.words);
         }
     }
@@ -156,6 +161,11 @@ impl Health {
     pub fn awaited(&self) -> Option<Reason> {
         let tracked = self.tracks.iter().find(|tracked| tracked.toll.is_awaited)?;
         Some(Reason::AwaitingCheck { check: Arc::clone(&tracked.check) })
+    }
+
+    /// Says whether some check has said nothing yet.
+    pub fn is_open(&self) -> bool {
+        self.tracks.iter().any(|tracked| tracked.is_open)
     }
 
     /// Says whether what is answered is worse than no answer.

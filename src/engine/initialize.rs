@@ -62,7 +62,7 @@ impl VirtualRouter {
             return Some(known.clone());
         }
         let mate = self.faulty_mate.as_ref().map(|member| Reason::GroupFault { member: Arc::clone(member) });
-        self.own_fault().or(mate).or_else(|| self.health.awaited())
+        self.own_fault().or(mate).or_else(|| self.health.awaited().filter(|_| !self.is_vouched_for()))
     }
 
     /// Returns the fault that it has itself, whatever the other members of its group have.
@@ -78,6 +78,7 @@ impl VirtualRouter {
             Reason::GroupFault { member } => self.faulty_mate.as_ref() == Some(member),
             Reason::AwaitingCheck { .. }
             | Reason::Started
+            | Reason::Adopted { .. }
             | Reason::Owner
             | Reason::MasterDown { .. }
             | Reason::Resigned
@@ -146,6 +147,7 @@ impl VirtualRouter {
     /// Stops taking part; a Master hands over and keeps its addresses until that is done.
     pub fn shutdown(&mut self, now: Instant, out: &mut Outbox) {
         self.is_started = false;
+        self.forgo(out);
         if matches!(self.state, State::Initialize { held_back: None }) {
             return;
         }

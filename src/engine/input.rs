@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::adopt::Imprint;
+
 /// A virtual router of this node: its place in the node's table.
 ///
 /// Stays the same for as long as the router exists, also across a reload that keeps it; a number is not given twice.
@@ -53,6 +55,13 @@ pub enum Input<'a> {
         result: CheckResult,
         /// What an operator reads, such as `exit status 1`; at most 200 bytes.
         words: Arc<str>,
+    },
+    /// What the process before this one left of a router, of the same identity; ignored after `Startup`.
+    Adopt {
+        /// Whose.
+        router: RouterKey,
+        /// What.
+        imprint: Imprint,
     },
     /// The node begins to take part.
     Startup,

@@ -18,6 +18,15 @@ impl VirtualRouter {
     pub(super) fn master_hears(&mut self, now: Instant, heard: &Heard, out: &mut Outbox) {
         let interval = self.params.advertisement_interval.as_duration();
         let State::Master(master) = &mut self.state else { return };
+        if master.withheld_until.is_some() {
+            match heard.priority {
+                // It has not been told yet, and is not to be before the addresses are here.
+                Some(priority) if priority < self.effective => return,
+                Some(_) => {}
+                None => self.declare(out),
+            }
+        }
+        let State::Master(master) = &mut self.state else { return };
         let lateness = now.since(master.advert_at);
         let Some(priority) = heard.priority else {
             // Who has offered its addresses is silent: an answer would hold back a better one that never preempts.
@@ -54,6 +63,16 @@ impl VirtualRouter {
     pub(super) fn master_expires(&mut self, now: Instant, out: &mut Outbox) {
         let interval = self.params.advertisement_interval.as_duration();
         let State::Master(master) = &mut self.state else { return };
+        if let Some(at) = master.withheld_until {
+            if master.advert_at <= now {
+                let lateness = now.since(master.advert_at);
+                master.advert_at = master.advert_at + interval * (1 + whole_intervals(lateness, interval));
+                self.declare(out);
+            } else if at <= now {
+                self.declare(out);
+            }
+            return;
+        }
         if master.announce.at.is_some_and(|at| at <= now) {
             master.announce.advance(now, &self.params.announce);
             master.announce_held(self.key, out);

@@ -11,6 +11,7 @@
 //! | `router`, `initialize`, `backup`, `master`, `state` | when the state changes |
 //! | [`health`] | what checks do to the priority and to the right to take part |
 //! | `offer` | what a Master does whose priority falls |
+//! | [`adopt`] | who goes on as Master after the process began anew |
 //! | `sync`, `regroup` | routers that move together |
 //! | [`election`] | who wins, how long to wait |
 //! | `handover` | how long a resigned Master keeps its addresses |
@@ -19,6 +20,7 @@
 //! | [`route`] | routes and rules that move with the addresses |
 //! | [`params`], [`input`], [`output`], [`snapshot`], [`time`] | the values that go in and out |
 
+pub mod adopt;
 mod authenticate;
 mod backup;
 mod clock;

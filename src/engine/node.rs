@@ -104,6 +104,10 @@ impl Node {
             Input::Interface(interface) => self.relocate(now, interface),
             Input::Vips { router, held } => self.touch(router.0, |router, out| router.confirm(held, out)),
             Input::Check { check, result, words } => self.judge(now, check, result, words),
+            Input::Adopt { router, imprint } if self.phase == Phase::Waiting => {
+                self.touch(router.0, |router, _| router.inherit(now, &imprint));
+            }
+            Input::Adopt { .. } => {}
             Input::Startup => self.startup(now),
             Input::Shutdown => self.shutdown(now),
         }

@@ -19,7 +19,7 @@ impl VirtualRouter {
     ///
     /// A Backup's running timer moves by the difference of the skew.
     pub fn reweigh(&mut self, now: Instant, out: &mut Outbox) {
-        let effective = self.health.effective();
+        let effective = self.weighed();
         if effective == self.effective {
             return;
         }

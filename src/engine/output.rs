@@ -250,6 +250,11 @@ impl fmt::Display for StateName {
 pub enum Reason {
     /// The daemon began.
     Started,
+    /// The daemon began and goes on as the Master that its process before was.
+    Adopted {
+        /// Time since the last advert.
+        silence: Duration,
+    },
     /// The daemon began and owns the addresses.
     Owner,
     /// No advert for a master-down interval; `silence`: since the last one or since it began to listen.
@@ -319,6 +324,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started => f.write_str("started"),
+            Self::Adopted { silence } => {
+                write!(f, "adopted: was master with an advertisement {:.3} s ago", silence.as_secs_f64())
+            }
             Self::Owner => f.write_str("address owner"),
             Self::MasterDown { silence } => write!(f, "no advertisement for {:.3} s", silence.as_secs_f64()),
             Self::Resigned => f.write_str("master resigned"),

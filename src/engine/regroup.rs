@@ -91,11 +91,13 @@ impl Node {
         groups.dedup();
         for &slot in slots {
             if self.group_of(slot).is_none() {
+                self.settle_adoption(now, slot);
                 self.touch(slot, |router, out| router.reassess(now, true, out));
             }
         }
         for group in groups {
             self.share_faults(group);
+            self.settle_adoption_of_group(now, group);
             let may_begin_as_master = self.is_group_of_owners_about_to_begin(group);
             for slot in self.members(group) {
                 self.touch(slot, |router, out| router.reassess(now, may_begin_as_master, out));
@@ -189,7 +191,7 @@ impl Node {
     }
 
     /// Returns the slots of a group's members.
-    fn members(&self, group: usize) -> impl Iterator<Item = u32> + use<> {
+    pub(super) fn members(&self, group: usize) -> impl Iterator<Item = u32> + use<> {
         let slots = self.groups.get(group).map(|group| Arc::clone(&group.slots));
         let count = slots.as_ref().map_or(0, |slots| slots.len());
         (0..count).filter_map(move |place| slots.as_ref().and_then(|slots| slots.get(place)).copied())

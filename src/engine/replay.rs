@@ -84,6 +84,23 @@ impl Replay {
         (self.highest, self.ip_id)
     }
 
+    /// Returns the last stamp that was signed.
+    pub fn stamped(&self) -> Option<Sequence> {
+        self.last
+    }
+
+    /// Returns the highest number of an Authentication Header, heard or sent; 0: none.
+    pub fn highest(&self) -> u32 {
+        self.highest
+    }
+
+    /// Goes on where an earlier process ended. What it wrote down may be a few adverts old: beyond those, so that
+    /// no peer sees a number twice.
+    pub fn resume(&mut self, stamp: Option<Sequence>, highest: u32) {
+        self.last = stamp.map(|stamp| Sequence::from_bits(stamp.bits().wrapping_add(UNWRITTEN_STAMPS)));
+        self.highest = if highest == 0 { 0 } else { highest.saturating_add(UNWRITTEN_NUMBERS) };
+    }
+
     /// Returns the stamp of the next signed advert: `now`, or the one after the last when that is not behind `now`.
     ///
     /// A last stamp further ahead than the window comes from a clock that was wrong: receivers that go by time refuse
@@ -144,6 +161,12 @@ pub(super) fn offset(theirs: Sequence, ours: Sequence) -> ClockOffset {
     let ms = (u128::from(difference.unsigned_abs()) * 1000) >> 32;
     ClockOffset { length: Duration::from_millis(ms as u64), is_ahead: difference > 0 }
 }
+
+/// A fifth of a second of stamps: what was signed since the state was last written down, twice over.
+const UNWRITTEN_STAMPS: u64 = (1 << 32) / 5;
+
+/// As many numbers as no router sends in that time: where they are used the interval is a second at least.
+const UNWRITTEN_NUMBERS: u32 = 16;
 
 #[cfg(test)]
 mod tests {

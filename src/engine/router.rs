@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::adopt::Adoption;
 use super::election::{master_down_interval, skew_time};
 use super::handover::{Handover, Successor};
 use super::health::Health;
@@ -56,9 +57,13 @@ pub(super) struct VirtualRouter {
     pub adverts: Adverts,
     pub counters: Counters,
     pub mute: Mute,
-    since: Instant,
+    pub since: Instant,
     pub reason: Reason,
     pub is_started: bool,
+    /// It was Master until a moment ago, in another process.
+    pub adoption: Option<Adoption>,
+    /// Its priority of then, while checks that made it have not answered yet.
+    pub vouched: Option<Priority>,
 }
 
 /// Where a router's adverts leave from.
@@ -94,6 +99,8 @@ impl VirtualRouter {
             since: Instant::default(),
             reason: Reason::Started,
             is_started: false,
+            adoption: None,
+            vouched: None,
             params,
         }
     }
@@ -103,10 +110,13 @@ impl VirtualRouter {
         let own = match &self.state {
             State::Initialize { .. } => None,
             State::Backup(backup) => (!backup.is_willing).then_some(backup.down_at),
-            State::Master(master) => Some(master.announce.at.map_or(master.advert_at, |at| at.min(master.advert_at))),
+            State::Master(master) => {
+                [Some(master.advert_at), master.announce.at, master.withheld_until].into_iter().flatten().min()
+            }
         };
         let handover = self.handover.map(|handover| handover.release_at);
-        own.into_iter().chain(handover).chain(self.repeat_at).min()
+        let adoption = self.adoption.map(|adoption| adoption.until);
+        own.into_iter().chain(handover).chain(self.repeat_at).chain(adoption).min()
     }
 
     /// Says whether its earliest deadline is that of a takeover.
@@ -121,6 +131,9 @@ impl VirtualRouter {
     pub fn expire(&mut self, now: Instant, out: &mut Outbox) {
         if matches!(&self.state, State::Backup(backup) if backup.down_at <= now && !backup.is_willing) {
             return self.backup_expires(now, out);
+        }
+        if self.adoption.is_some_and(|adoption| adoption.until <= now) {
+            self.forgo(out);
         }
         if self.repeat_at.is_some_and(|at| at <= now) {
             self.repeat_resignation(now, out);
@@ -139,7 +152,11 @@ impl VirtualRouter {
             && !held.is_empty()
         {
             master.hold(held.clone());
-            out.push(Output::Announce { router: self.key, vips: held });
+            if master.withheld_until.is_none() {
+                out.push(Output::Announce { router: self.key, vips: held });
+            } else if master.held_count() >= self.params.vips.len() {
+                self.declare(out);
+            }
         }
     }
 
@@ -153,15 +170,17 @@ impl VirtualRouter {
             }
         }
         match &self.state {
+            // Somebody else is Master.
+            State::Initialize { .. } if heard.priority.is_some() => self.forgo(out),
             State::Initialize { .. } => {}
             State::Backup(_) => self.backup_hears(now, heard, out),
             State::Master(_) => self.master_hears(now, heard, out),
         }
     }
 
-    /// Says whether the VIPs belong on the interfaces: as Master, and while handing over.
+    /// Says whether the VIPs belong on the interfaces: as Master, while handing over, and while it is to go on as Master.
     pub fn wants_vips(&self) -> bool {
-        matches!(self.state, State::Master(_)) || self.handover.is_some()
+        matches!(self.state, State::Master(_)) || self.handover.is_some() || self.adoption.is_some()
     }
 
     /// Returns how long this node waits for an advert.
@@ -209,6 +228,10 @@ impl VirtualRouter {
     }
 
     /// Becomes Master: advert first, then the addresses, so that an old Master learns of it before they are announced.
+    ///
+    /// A living Master that is preempted may withdraw at that advert, so there the addresses come first and the advert when
+    /// the kernel has them, or a moment later whatever the kernel does. A departure from RFC 9568 section 6.4.2 that
+    /// the ledger names (D16).
     pub(super) fn promote(
         &mut self,
         now: Instant,
@@ -217,16 +240,33 @@ impl VirtualRouter {
         peer: Option<IpAddr>,
         out: &mut Outbox,
     ) {
-        self.handover = None;
+        let had_addresses = self.handover.take().is_some();
         self.repeat_at = None;
         self.master_adver_interval = self.params.advertisement_interval.as_duration();
         self.counters.became_master += 1;
-        self.send_advert(out);
+        // Who still holds them from a handover has nothing to wait for.
+        let is_early = matches!(reason, Reason::Preempted { .. }) && !self.params.vips.is_empty() && !had_addresses;
+        if !is_early {
+            self.send_advert(out);
+        }
         out.push(Output::AcquireVips { router: self.key });
         self.master = None;
         let predecessor = peer.filter(|_| matches!(reason, Reason::Resigned | Reason::Preempted { .. }));
-        let master = Master::begin(advert_at, now, &self.params.announce, predecessor);
+        let mut master = Master::begin(advert_at, now, &self.params.announce, predecessor);
+        master.withheld_until = is_early.then(|| now + WITHHELD.min(self.interval() / 2));
         self.enter(now, State::Master(master), reason, peer, out);
+    }
+
+    /// Sends the advert that was withheld, and announces the addresses that are there by then.
+    pub(super) fn declare(&mut self, out: &mut Outbox) {
+        let State::Master(master) = &mut self.state else { return };
+        if master.withheld_until.take().is_none() {
+            return;
+        }
+        self.send_advert(out);
+        if let State::Master(master) = &self.state {
+            master.announce_held(self.key, out);
+        }
     }
 
     /// Ends a handover: takes the addresses away and lets the successor announce them once more.
@@ -249,6 +289,9 @@ impl VirtualRouter {
         if from == StateName::Master && to != StateName::Master {
             self.counters.released_master += 1;
         }
+        if to != StateName::Master {
+            self.disown();
+        }
         if matches!(to, StateName::Init | StateName::Fault) {
             self.master = None;
         }
@@ -263,6 +306,9 @@ impl VirtualRouter {
         out.event(self.key, EventKind::Transition(transition));
     }
 }
+
+/// The first advert against a living Master is not withheld for longer.
+const WITHHELD: Duration = Duration::from_millis(10);
 
 /// Finds out whether a router can use an interface, and with which source address.
 ///

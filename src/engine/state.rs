@@ -71,6 +71,8 @@ pub(super) struct Master {
     pub rival_told_at: Option<Instant>,
     /// A living Master that made way and has not said farewell yet.
     pub predecessor: Option<IpAddr>,
+    /// It preempts a living Master: its first advert waits for the addresses, until then at the latest.
+    pub withheld_until: Option<Instant>,
     /// It has offered the addresses to whoever is better, and is silent until its own skew is over: from when on the
     /// peers count theirs.
     pub offered_at: Option<Instant>,
@@ -126,6 +128,7 @@ impl Master {
             resignations_answered_at: [None; RESIGNATIONS_PER_INTERVAL],
             rival_told_at: None,
             predecessor,
+            withheld_until: None,
             offered_at: None,
         }
     }
@@ -152,6 +155,11 @@ impl Master {
             }
             is_joined
         });
+    }
+
+    /// Returns how many VIPs the kernel confirmed.
+    pub fn held_count(&self) -> usize {
+        self.held.iter().map(|vips| usize::from(vips.end.saturating_sub(vips.start))).sum()
     }
 
     /// Announces every address that is held, and no other: RFC 9568 sections 8.1.2 and 8.2.2.

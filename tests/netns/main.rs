@@ -15,6 +15,7 @@ mod balancer;
 mod chaos;
 mod cluster;
 mod conformance;
+mod crash;
 mod demo;
 mod driver;
 mod edges;
@@ -115,6 +116,16 @@ measure! {
 #[test]
 fn laboratory_sees_what_is_done_to_it() {
     in_turn(laboratory::sees_what_is_done_to_it);
+}
+
+#[test]
+fn killed_and_restarted_master_is_not_noticed() {
+    in_turn(crash::restart_is_not_noticed);
+}
+
+#[test]
+fn killed_and_restarted_master_is_not_noticed_at_100_ms() {
+    in_turn(crash::restart_is_not_noticed_at_100_ms);
 }
 
 #[test]

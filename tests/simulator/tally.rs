@@ -7,6 +7,7 @@ pub fn name(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::Transition(transition) => match &transition.reason {
             Reason::Started => "started",
+            Reason::Adopted { .. } => "adoptions",
             Reason::Owner => "owner starts",
             Reason::MasterDown { .. } => "takeovers after silence",
             Reason::Resigned => "takeovers after a resignation",

@@ -39,6 +39,10 @@ pub struct Watch {
     owes_acquire: bool,
     /// The kernel confirmed addresses that the neighbours do not know of yet.
     owes_announcement: bool,
+    /// Mastership of an earlier process, which may go on until then.
+    inherited_until: Option<u64>,
+    /// Master without an advert so far: the first is due before that.
+    first_until: Option<u64>,
     /// `AcquireVips` without a change to Master, or `ReleaseVips` or a resignation of a Master without leaving.
     owes_transition: Option<StateName>,
     /// When the last advert that was no resignation went out.
@@ -108,6 +112,8 @@ impl Watch {
             farewells: 0,
             owes_acquire: false,
             owes_announcement: false,
+            inherited_until: None,
+            first_until: None,
             owes_transition: None,
             advert_at: 0,
             announced_at: None,
@@ -118,6 +124,12 @@ impl Watch {
             zero_heard_at: 0,
             releases: 0,
         }
+    }
+
+    /// The node is to go on as the Master that an earlier process was, which wanted the addresses.
+    pub fn inherit(&mut self, until: u64) {
+        self.inherited_until = Some(until);
+        self.wants_vips = true;
     }
 
     /// Takes note that the kernel confirmed VIPs.
@@ -135,6 +147,7 @@ impl Watch {
             Output::Send(_) if priority == Some(0) => self.resignation(now),
             Output::Send(_) => {
                 self.has_just_sent = true;
+                self.first_until = None;
                 let is_farewell = self.farewells > 0;
                 self.farewells = self.farewells.saturating_sub(1);
                 if !is_farewell {
@@ -145,7 +158,8 @@ impl Watch {
                 Ok(())
             }
             Output::AcquireVips { .. } => {
-                let is_double = self.wants_vips && self.handover.is_none();
+                let is_double = self.wants_vips && self.handover.is_none() && self.inherited_until.is_none();
+                self.first_until = (!had_just_sent).then_some(now);
                 self.owes_acquire = false;
                 self.advert_at = now;
                 self.wants_vips = true;
@@ -159,11 +173,11 @@ impl Watch {
                 self.zeros = None;
                 self.farewells = 0;
                 self.owes_transition = Some(StateName::Master);
-                demand(had_just_sent, "addresses are wanted before the advert that says so")?;
                 demand(!is_double, "addresses are wanted twice")
             }
             Output::ReleaseVips { .. } => {
                 let had = std::mem::replace(&mut self.wants_vips, false);
+                self.inherited_until = None;
                 self.releases += 1;
                 self.farewells = if self.handover.take().is_some() { 2 } else { 0 };
                 if self.state == StateName::Master {
@@ -224,6 +238,9 @@ impl Watch {
             self.rhythm = None;
             demand(owed == Some(StateName::Master), "Master without wanting the addresses")?;
             self.check_patience(now, transition)?;
+            self.check_first_advert(now, reason)?;
+        } else {
+            self.first_until = None;
         }
         if from == StateName::Master {
             let is_outdone =
@@ -273,6 +290,22 @@ impl Watch {
         demand(!(is_forbidden && is_preempting), "a Backup that never preempts preempted")
     }
 
+    /// The advert comes before the addresses, but where a living Master is preempted a moment after them, and where
+    /// mastership goes on when it is due.
+    fn check_first_advert(&mut self, now: u64, reason: &Reason) -> Result<(), String> {
+        let inherited_until = self.inherited_until.take();
+        if matches!(reason, Reason::Adopted { .. }) {
+            self.first_until = Some(now + self.interval);
+            return demand(inherited_until.is_some_and(|until| now < until), "a mastership goes on that is over");
+        }
+        if self.first_until.is_some() {
+            self.first_until = Some(now + WITHHELD.min(self.interval / 2));
+            let is_preempting = matches!(reason, Reason::Preempted { .. });
+            return demand(is_preempting, "addresses are wanted before the advert that says so");
+        }
+        Ok(())
+    }
+
     /// Returns when the running departure or offer began with a resignation.
     pub fn resigned_at(&self) -> Option<u64> {
         self.zeros.map(|zeros| zeros.began_at)
@@ -287,7 +320,11 @@ impl Watch {
         demand(after.wants_vips == self.wants_vips, "the snapshot wants other addresses than the outputs said")?;
         demand(!is_master || self.wants_vips, "a Master that does not want the addresses")?;
         let owes_announcement = std::mem::take(&mut self.owes_announcement);
-        demand(!(is_master && owes_announcement), "confirmed addresses are not announced")?;
+        self.check_confirmed(now, &after, owes_announcement)?;
+        demand(
+            !(is_master && owes_announcement && self.first_until.is_none()),
+            "confirmed addresses are not announced",
+        )?;
         demand(timeout.is_none_or(|at| at > now), "a deadline is not later than the turn that served it")?;
         if is_master {
             let own = after.master.map(|master| master.priority);
@@ -314,9 +351,16 @@ impl Watch {
         Ok(())
     }
 
+    /// The first advert waits for the last address, and no longer than it may.
+    fn check_confirmed(&mut self, now: u64, after: &RouterSnapshot, is_unannounced: bool) -> Result<(), String> {
+        let Some(until) = self.first_until.filter(|_| after.state == StateName::Master) else { return Ok(()) };
+        self.owes_announcement = is_unannounced;
+        demand(now < until, "a Master is silent for longer than it may be at first")
+    }
+
     /// Addresses are kept only while they are handed over, and not for longer than that may take.
     fn check_handover(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
-        if !self.wants_vips || after.state == StateName::Master {
+        if !self.wants_vips || after.state == StateName::Master || self.inherited_until.is_some_and(|at| now < at) {
             return Ok(());
         }
         let Some(handover) = &mut self.handover else { return Err("addresses are kept without a handover".into()) };
@@ -353,6 +397,10 @@ impl Watch {
     /// A Master sends at least one advert in each interval, and lateness does not add up.
     fn check_rhythm(&mut self, now: u64, after: &RouterSnapshot) -> Result<(), String> {
         if now < self.offers_until {
+            self.rhythm = None;
+            return Ok(());
+        }
+        if self.first_until.is_some() {
             self.rhythm = None;
             return Ok(());
         }
@@ -420,6 +468,8 @@ fn demand(holds: bool, otherwise: &str) -> Result<(), String> {
 /// How long a handover takes at most: without a successor, and after the successor was heard.
 const GRACE: u64 = 100_000_000;
 const LONGEST: u64 = 5_000_000_000;
+/// How long the first advert waits for the addresses.
+const WITHHELD: u64 = 10_000_000;
 const REPETITION: u64 = 50_000_000;
 const OVERLAP: u64 = 10_000_000;
 const OVERLAP_PER_VIP: u64 = 100_000;
