@@ -73,14 +73,6 @@ impl Judge {
                 _ => {
                     for piece in stretch.outside(&excuses) {
                         self.doubled = self.doubled.max(piece.length());
-                        if piece.length() > OVERLAP / 2 {
-                            let at = (piece.from - self.since).as_secs_f64() * 1e3;
-                            eprintln!(
-                                "  two owners for {:.0?} from {at:.1} ms:\n{}",
-                                piece.length(),
-                                self.account(log, address, self.since)
-                            );
-                        }
                         let limit = self.plan.interval + OVERLAP;
                         if piece.length() > limit {
                             let at = (piece.from - self.since).as_secs_f64() * 1e3;
