@@ -189,7 +189,7 @@ fn boots(interval: Duration) -> Result<(), LabError> {
     for round in 0..repeats().div_ceil(3) {
         for (number, delays) in BOOTS.iter().enumerate() {
             // Interfaces that are down at first, and interfaces that are not there at first.
-            let is_missing = (number as u32 + round) % 2 == 0;
+            let is_missing = (number as u32 + round).is_multiple_of(2);
             let since = now();
             boot(&mut cluster, delays, is_missing).map_err(|error| {
                 eprintln!("boot {delays:?}, missing: {is_missing}: {error}\n{}", cluster.account(since));

@@ -26,7 +26,7 @@ const MACHINE: Duration = Duration::from_millis(30);
 /// After this a kernel asks anew for a neighbour that does not answer any more.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-macro_rules! heal {
+macro_rules! measure {
     ($($name:ident = $promise:ident($kinds:expr, $plan:expr);)+) => {
         $(#[test]
         fn $name() {
@@ -38,7 +38,7 @@ macro_rules! heal {
     };
 }
 
-heal! {
+measure! {
     ours_at_1_s = kept([Vrrpd, Vrrpd], pair(PACES[0]));
     ours_at_100_ms = kept([Vrrpd, Vrrpd], pair(PACES[1]));
     ours_at_10_ms = kept([Vrrpd, Vrrpd], pair(PACES[2]));

@@ -193,7 +193,7 @@ pub struct Happening {
     pub edge: Edge,
 }
 
-/// Returns what happens until the next quiet point: one trouble to four, of any length up to three master-down intervals.
+/// Returns what happens until the next quiet point: one trouble to four, of up to three master-down intervals each.
 pub fn episode(dice: &mut Dice, setting: &Setting) -> Vec<Happening> {
     let unit = setting.master_down();
     let (mut happenings, mut taken) = (Vec::new(), Vec::<(Part, u64, u64)>::new());
@@ -205,19 +205,19 @@ pub fn episode(dice: &mut Dice, setting: &Setting) -> Vec<Happening> {
         let node = dice.pick(&[A, A, B, C][..setting.kinds.len() + 1]);
         let other = if node == A { B } else { A };
         let trouble = Trouble::of(dice, node, other, setting.kinds[node.index()]);
-        // A link that flaps: the same trouble some times, shorter.
-        let times = if trouble.part() == Part::Wire(node) && dice.below(4) == 0 { 3 } else { 1 };
+        // A link that flaps: the same trouble some times, not for long.
+        let is_flapping = trouble.part() == Part::Wire(node) && dice.below(4) == 0;
+        let (times, length) = if is_flapping { (3, length.min(6)) } else { (1, length) };
         let last = begin + length * (2 * times - 1);
         let is_free = |(part, from, to): &(Part, u64, u64)| *part != trouble.part() || *to < begin || last < *from;
         if !taken.iter().all(is_free) {
             continue;
         }
         taken.push((trouble.part(), begin, last));
-        for time in 0..times {
-            let from = begin + time * length * 2;
-            let at = |tenths: u64| unit.mul_f64(tenths as f64 / 10.0 / times as f64);
-            happenings.push(Happening { at: at(from * times), trouble, edge: Edge::Begin });
-            happenings.push(Happening { at: at(from * times + length), trouble, edge: Edge::End });
+        let at = |tenths: u64| unit.mul_f64(tenths as f64 / 10.0);
+        for from in (0..times).map(|time| begin + time * length * 2) {
+            happenings.push(Happening { at: at(from), trouble, edge: Edge::Begin });
+            happenings.push(Happening { at: at(from + length), trouble, edge: Edge::End });
         }
     }
     happenings.sort_by_key(|happening| happening.at);
