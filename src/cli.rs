@@ -18,6 +18,7 @@ mod check;
 mod convert;
 mod keygen;
 mod manual;
+mod release;
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
 pub fn main() -> ExitCode {
@@ -116,6 +117,17 @@ pub enum Command {
         after_long_help = KEYGEN_EXAMPLES
     )]
     Keygen,
+    /// Take care of the addresses that a dead daemon left behind.
+    #[command(
+        long_about = "Take care of the addresses that a dead daemon left behind; for ExecStopPost= of the unit.\n\n\
+                      Where there is time to start the daemon again before the peers take over, the addresses stay, \
+                      with a lifetime in the kernel that ends before that: a daemon that is back by then goes on as \
+                      master, and nobody has noticed. Otherwise they are removed at once, and the peers are told \
+                      (priority 0). What was a master and until when is read from the state file. One line on standard \
+                      output for each instance that had addresses left.",
+        after_long_help = RELEASE_EXAMPLES
+    )]
+    Release(ReleaseArgs),
     /// Show a cluster at work in network namespaces of this machine.
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
@@ -215,6 +227,14 @@ pub struct StatusArgs {
     pub runtime_dir: Option<PathBuf>,
 }
 
+/// Arguments of `vrrpd release`.
+#[derive(Args, Debug)]
+pub struct ReleaseArgs {
+    /// Directory of the daemon's state and lock [default: /run/vrrpd]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub runtime_dir: Option<PathBuf>,
+}
+
 /// Arguments of `vrrpd demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {}
@@ -269,6 +289,10 @@ fn dispatch(command: Command) -> ExitCode {
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
         }
         Command::Keygen => keygen::run().into(),
+        Command::Release(args) => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            release::run(&runtime_dir).into()
+        }
         Command::Demo(DemoArgs {}) => demo::run(),
         Command::Completions { shell } => manual::print_completions(shell, &mut Cli::command()).into(),
         Command::Man { directory } => manual::write_pages(&directory, Cli::command()).into(),
@@ -343,6 +367,18 @@ Examples:
 
 Exit codes:
   0 printed, 64 wrong command line, 70 no key was written
+";
+
+const RELEASE_EXAMPLES: &str = "\
+Examples:
+  ExecStopPost=/usr/sbin/vrrpd release
+                                     In the unit: after every end, also a crash
+  vrrpd release --runtime-dir /run/lb1
+                                     For a daemon with a directory of its own
+
+Exit codes:
+  0 nothing is left to do, 64 wrong command line, 69 a daemon is running, or the
+  kernel refused, 77 not permitted
 ";
 
 const DEMO_EXAMPLES: &str = "\

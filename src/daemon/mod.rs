@@ -13,6 +13,7 @@
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
 //! | [`record`] | one log line as values, and its three written forms |
+//! | [`release`] | takes care of what a dead daemon left |
 //! | [`state`] | what this process leaves to the next one |
 //! | [`systemd`] | readiness |
 
@@ -26,6 +27,7 @@ pub mod journal;
 pub mod logging;
 mod notices;
 pub mod record;
+pub mod release;
 mod secrecy;
 mod service;
 mod start;

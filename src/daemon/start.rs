@@ -216,7 +216,7 @@ fn wait_for_addresses() {
 }
 
 /// Returns the addresses of all interfaces.
-fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
+pub(super) fn local_addresses() -> io::Result<Vec<(String, IpAddr)>> {
     let of = |entry: nix::ifaddrs::InterfaceAddress| {
         let storage = entry.address?;
         let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));

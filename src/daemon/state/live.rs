@@ -6,9 +6,9 @@
 //! waited for longer than it says.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::engine::time::Instant;
 /// The state file of this process. Of the protocol thread, which never waits here: the file is in memory.
 #[derive(Debug)]
 pub struct State {
-    path: PathBuf,
+    runtime_dir: PathBuf,
     /// `None` after a write failed: what would be stale was removed.
     file: Option<File>,
     /// Where the slots begin.
@@ -61,7 +61,7 @@ impl State {
         params: impl Fn(RouterKey) -> Option<&'a RouterParams>,
     ) -> Self {
         let mut state = Self {
-            path: super::path(runtime_dir),
+            runtime_dir: runtime_dir.to_owned(),
             file: None,
             begin: 0,
             slot_of: Vec::new(),
@@ -72,7 +72,7 @@ impl State {
             failure: None,
         };
         if let Err(error) = state.replace(&table, |key| past.and_then(|past| past.slot(params(key)?))) {
-            let _ = fs::remove_file(&state.path);
+            let _ = fs::remove_file(super::path(runtime_dir));
             state.failure = Some(error);
         }
         state
@@ -188,7 +188,7 @@ impl State {
         let Some(bytes) = self.image.get(range.clone()) else { return };
         if let Err(error) = file.write_all_at(bytes, self.begin + range.start as u64) {
             // Better none than one that says what is no longer so.
-            let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(super::path(&self.runtime_dir));
             self.file = None;
             self.failure = Some(error);
         }
@@ -205,12 +205,7 @@ impl State {
             bytes.extend_from_slice(&slot.emit(number));
             slots.push(Slotted { key, advert_at: slot.advert_at, is_stale: false });
         }
-        let unborn = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unborn)?;
-        file.write_all(&bytes).and_then(|()| fs::rename(&unborn, &self.path)).inspect_err(|_| {
-            let _ = fs::remove_file(&unborn);
-        })?;
-        self.file = Some(file);
+        self.file = Some(super::replace(&self.runtime_dir, &bytes)?);
         self.begin = begin as u64;
         self.slot_of.clear();
         for (number, slotted) in (0..).zip(&slots) {

@@ -20,7 +20,21 @@ pub mod live;
 pub mod past;
 pub mod table;
 
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Puts a whole file in the place of the one that is there, at one instant; returns it, open to be written.
+fn replace(runtime_dir: &Path, bytes: &[u8]) -> io::Result<File> {
+    let path = path(runtime_dir);
+    let unborn = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unborn)?;
+    file.write_all(bytes).and_then(|()| fs::rename(&unborn, &path)).inspect_err(|_| {
+        let _ = fs::remove_file(&unborn);
+    })?;
+    Ok(file)
+}
 
 /// Returns where the state file of a runtime directory is.
 pub fn path(runtime_dir: &Path) -> PathBuf {

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::bytes::{self, Slot};
+use super::bytes;
+pub use super::bytes::Slot;
 use super::table::{Entry, Table};
 use crate::engine::adopt::Imprint;
 use crate::engine::params::RouterParams;
@@ -46,6 +47,18 @@ impl Past {
     pub fn imprint(&self, params: &RouterParams) -> Option<Imprint> {
         let (entry, slot) = self.routers().find(|(entry, _)| entry.is(params))?;
         imprint(entry, slot?)
+    }
+
+    /// Writes it back after slots were changed, in one rename.
+    ///
+    /// **Errors:** the runtime directory cannot be written to; the file is as before.
+    pub fn write(&self, runtime_dir: &Path) -> io::Result<()> {
+        let json = serde_json::to_vec(&self.table).map_err(io::Error::other)?;
+        let mut bytes = bytes::emit_head(&json, self.slots.len());
+        for (slot, number) in self.slots.iter().zip(0..) {
+            bytes.extend_from_slice(&slot.unwrap_or(Slot::EMPTY).emit(number));
+        }
+        super::replace(runtime_dir, &bytes).map(drop)
     }
 
     pub(super) fn slot(&self, params: &RouterParams) -> Option<Slot> {

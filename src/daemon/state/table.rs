@@ -2,15 +2,15 @@
 //!
 //! Enough to recognise a router and its addresses, and to tell its peers that it leaves.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::input::RouterKey;
-use crate::engine::params::{Auth, RouterParams, Transport};
-use crate::wire::field::{Family, Priority};
+use crate::engine::params::{Auth, ChecksumPolicy, PeerParams, RouterParams, Scope, Transport, Vip, VipOptions};
+use crate::wire::field::{AdverInterval, Family, Priority, Version, Vrid};
 
 /// The routers in the order of their slots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub struct Entry {
     pub destinations: Vec<IpAddr>,
     /// How adverts prove whose they are: `none`, `password`, `ah` or `hmac`.
     pub auth: AuthKind,
+    /// Which checksum is sent in version 3 over IPv4.
+    pub checksum: ChecksumName,
     /// The addresses in their order.
     pub addresses: Vec<Held>,
 }
@@ -69,6 +71,20 @@ pub enum AuthKind {
     Hmac,
 }
 
+/// Which checksum is sent, as [`ChecksumPolicy`] explains it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChecksumName {
+    /// As the peers are heard to.
+    Auto,
+    /// With the pseudo-header.
+    Pseudo,
+    /// That of RFC 9568.
+    Rfc9568,
+    /// That of old Keepalived.
+    OldUnicast,
+}
+
 /// One address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
@@ -80,6 +96,39 @@ pub struct Held {
     pub interface: String,
     /// It is listed in adverts.
     pub advertise: bool,
+    /// IPv4 label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// IPv4 broadcast address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<Ipv4Addr>,
+    /// Route scope, as a number.
+    pub scope: u8,
+    /// The other end of a point-to-point link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
+    /// IPv6: seconds until it is no longer chosen as a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_lifetime: Option<u32>,
+    /// Flags, in the words of [`VipOptions`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+}
+
+/// What few addresses have, as [`VipOptions`] explains it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// The kernel looks for duplicates.
+    DetectsDuplicates,
+    /// Home address of a mobile node.
+    Home,
+    /// The kernel makes temporary addresses from it.
+    ManagesTemporary,
+    /// No route to its network.
+    NoRoute,
+    /// The host joins its group.
+    JoinsGroup,
 }
 
 impl Table {
@@ -108,12 +157,6 @@ impl Entry {
             Transport::Unicast { also, .. } => destinations.extend(also),
             Transport::Multicast { group } => destinations.push(*group),
         }
-        let addresses = params.vips.iter().map(|vip| Held {
-            address: vip.address,
-            prefix_len: vip.prefix_len,
-            interface: vip.interface.clone().unwrap_or_else(|| params.interface.clone()),
-            advertise: vip.advertise,
-        });
         Self {
             name: params.name.clone(),
             interface: params.interface.clone(),
@@ -124,13 +167,19 @@ impl Entry {
             interval_ms: params.advertisement_interval.as_duration().as_millis() as u64,
             master_down_adverts: params.master_down_adverts,
             destinations,
+            checksum: match params.checksum {
+                ChecksumPolicy::Auto => ChecksumName::Auto,
+                ChecksumPolicy::Pseudo => ChecksumName::Pseudo,
+                ChecksumPolicy::Rfc9568 => ChecksumName::Rfc9568,
+                ChecksumPolicy::OldUnicast => ChecksumName::OldUnicast,
+            },
             auth: match params.auth {
                 Auth::None => AuthKind::None,
                 Auth::Password { .. } => AuthKind::Password,
                 Auth::Ah(_) => AuthKind::Ah,
                 Auth::Hmac(_) => AuthKind::Hmac,
             },
-            addresses: addresses.collect(),
+            addresses: params.vips.iter().map(|vip| Held::of(vip, &params.interface)).collect(),
         }
     }
 
@@ -143,6 +192,45 @@ impl Entry {
             && self.family == number(params.family)
     }
 
+    /// Makes what an engine needs to speak for this router, without checks, hooks and secrets; `None`: no configuration makes
+    /// such an entry.
+    pub fn params(&self) -> Option<RouterParams> {
+        let family = if self.family == 4 { Family::V4 } else { Family::V6 };
+        let (groups, peers): (Vec<IpAddr>, Vec<IpAddr>) = self.destinations.iter().partition(|to| to.is_multicast());
+        let peer = |address| PeerParams { address, priority: None, min_ttl: None, max_ttl: None };
+        let transport = match (groups.first(), peers.is_empty()) {
+            (Some(&group), true) => Transport::Multicast { group },
+            (None, true) => return None,
+            (also, false) => Transport::Unicast { peers: peers.into_iter().map(peer).collect(), also: also.copied() },
+        };
+        let vrid = Vrid::new(self.virtual_router_id)?;
+        let version = if self.version == 2 { Version::V2 } else { Version::V3 };
+        let vip = |held: &Held| Vip {
+            address: held.address,
+            prefix_len: held.prefix_len,
+            interface: None,
+            advertise: held.advertise,
+            label: None,
+            broadcast: None,
+            scope: Scope::Global,
+            options: VipOptions::default(),
+        };
+        Some(RouterParams {
+            version,
+            priority: Priority::new(self.priority)?,
+            advertisement_interval: AdverInterval::new(version, self.interval())?,
+            master_down_adverts: self.master_down_adverts,
+            checksum: match self.checksum {
+                ChecksumName::Auto => ChecksumPolicy::Auto,
+                ChecksumName::Pseudo => ChecksumPolicy::Pseudo,
+                ChecksumName::Rfc9568 => ChecksumPolicy::Rfc9568,
+                ChecksumName::OldUnicast => ChecksumPolicy::OldUnicast,
+            },
+            vips: self.addresses.iter().map(vip).collect(),
+            ..RouterParams::plain(&self.name, &self.interface, vrid, family, transport)
+        })
+    }
+
     /// Returns the interval between adverts.
     pub fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms)
@@ -151,6 +239,52 @@ impl Entry {
     /// Says whether the node owns the addresses, whoever is Master.
     pub fn is_owner(&self) -> bool {
         Priority::new(self.priority).is_some_and(Priority::is_owner)
+    }
+}
+
+impl Held {
+    fn of(vip: &Vip, interface: &str) -> Self {
+        let options = &vip.options;
+        let flags = [
+            (options.detects_duplicates, Flag::DetectsDuplicates),
+            (options.is_home, Flag::Home),
+            (options.manages_temporary, Flag::ManagesTemporary),
+            (options.has_no_route, Flag::NoRoute),
+            (options.joins_group, Flag::JoinsGroup),
+        ];
+        Self {
+            address: vip.address,
+            prefix_len: vip.prefix_len,
+            interface: vip.interface.as_deref().unwrap_or(interface).to_owned(),
+            advertise: vip.advertise,
+            label: vip.label.clone(),
+            broadcast: vip.broadcast,
+            scope: match vip.scope {
+                Scope::Global => 0,
+                Scope::Site => 200,
+                Scope::Link => 253,
+                Scope::Host => 254,
+                Scope::Other(number) => number,
+            },
+            peer: options.peer,
+            preferred_lifetime: options.preferred_lifetime,
+            flags: flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect(),
+        }
+    }
+
+    /// Returns what few addresses have.
+    pub fn options(&self) -> VipOptions {
+        let has = |flag| self.flags.contains(&flag);
+        VipOptions {
+            peer: self.peer,
+            preferred_lifetime: self.preferred_lifetime,
+            detects_duplicates: has(Flag::DetectsDuplicates),
+            is_home: has(Flag::Home),
+            manages_temporary: has(Flag::ManagesTemporary),
+            has_no_route: has(Flag::NoRoute),
+            joins_group: has(Flag::JoinsGroup),
+            is_untracked: false,
+        }
     }
 }
 
