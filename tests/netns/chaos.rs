@@ -29,7 +29,7 @@ use judge::{Deed, Judge};
 use script::{Dice, Edge, Happening, Setting, Trouble, episode};
 
 /// Whether a killed daemon's addresses are taken away by `vrrpd release`, as the unit does.
-pub const RELEASES: bool = false;
+pub const RELEASES: bool = true;
 /// Whether interfaces get other names. A renamed interface keeps the address of a Master until `net::vips` takes it away
 /// there, too: two owners for as long as it is called otherwise.
 pub const RENAMES: bool = false;
@@ -131,6 +131,9 @@ impl Scene {
             Trouble::Crash(node) if is_begin => {
                 no_panic(cluster, node)?;
                 cluster.kill(node);
+                if RELEASES {
+                    cluster.release(node)?;
+                }
             }
             Trouble::Stop(node) if is_begin => {
                 no_panic(cluster, node)?;

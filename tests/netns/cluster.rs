@@ -15,7 +15,7 @@ use vrrpd::demo::probe::Probe;
 use vrrpd::demo::scratch::Scratch;
 use vrrpd::demo::watch::{Log, Watch};
 
-use crate::driver::{Daemon, Kind};
+use crate::driver::{self, Daemon, Kind};
 
 /// The nodes of one story. Fields are dropped in this order: daemons before the namespaces they live in.
 pub struct Cluster {
@@ -102,6 +102,21 @@ impl Cluster {
     /// Kills a node's daemon without a goodbye; its host, its files and its addresses stay.
     pub fn kill(&mut self, node: Node) {
         self.daemons.remove(&node);
+    }
+
+    /// Does what the service manager does after a daemon of ours has ended: `vrrpd release`; returns what it said.
+    pub fn release(&self, node: Node) -> Result<String, LabError> {
+        let Some(folder) = self.folders.get(&node).filter(|_| self.kind(node).is_ours()) else {
+            return Ok(String::new());
+        };
+        let mut command = driver::release(folder);
+        let tried = LabError::kernel(format!("run vrrpd release on node {node}"));
+        let output = self.lab.namespace(node)?.enter(move || command.output()).map_err(tried)?;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        match output.status.success() {
+            true => Ok(text),
+            false => Err(LabError::Daemon { name: format!("vrrpd release on node {node}"), problem: text }),
+        }
     }
 
     /// Starts a node's daemon again where it was, whatever way it ended; nothing happens while it runs.
