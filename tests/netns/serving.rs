@@ -25,10 +25,10 @@ use vrrpd::demo::watch::Sight;
 use crate::balancer::{Balancer, Failure, Server};
 use crate::cluster::Cluster;
 use crate::driver::Kind;
+use crate::in_turn;
 use crate::status::{Status, status};
 use crate::watching::{By, Check, Pair, WEIGHT, file, plan};
 use crate::web::Web;
-use crate::{beside_others, in_turn};
 
 /// What the bound allows besides what is computed.
 const STRICT_SLACK: Duration = Duration::from_millis(50);
@@ -336,7 +336,7 @@ macro_rules! serve {
             use super::*;
             $(#[test]
             fn $test() {
-                beside_others(|| serve($pair, Check::$check, By::$by, 1));
+                in_turn(|| serve($pair, Check::$check, By::$by, 1));
             })+
         })+
     };
