@@ -231,7 +231,7 @@ impl VirtualRouter {
     ///
     /// A living Master that is preempted may withdraw at that advert, so there the addresses come first and the advert when
     /// the kernel has them, or a moment later whatever the kernel does. A departure from RFC 9568 section 6.4.2 that
-    /// the ledger names (D16).
+    /// the ledger names (D21).
     pub(super) fn promote(
         &mut self,
         now: Instant,

@@ -152,6 +152,18 @@ impl Cluster {
         self.relaunch(node)
     }
 
+    /// Kills a node's daemon without a goodbye, and returns where its files are; they and its addresses stay.
+    pub fn kill(&mut self, node: Node) -> Result<PathBuf, LabError> {
+        let folder = self.folder(node)?;
+        self.daemons.remove(&node);
+        Ok(folder)
+    }
+
+    /// Starts a node's daemon where a killed one was.
+    pub fn revive(&mut self, node: Node, folder: &Path) -> Result<(), LabError> {
+        self.launch(node, folder)
+    }
+
     /// Returns where the files of a node's daemon are.
     pub fn folder(&self, node: Node) -> Result<PathBuf, LabError> {
         let problem = || LabError::Daemon { name: node.to_string(), problem: "does not run".to_owned() };

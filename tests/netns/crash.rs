@@ -1,13 +1,18 @@
 //! A daemon dies without a goodbye: restarted in time nobody notices, otherwise one node owns the address.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use vrrpd::daemon::state::past::Past;
 use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A, B};
 use vrrpd::demo::lab::{VIP_LINK_LOCAL, VIP_V4, VIP_V6};
 use vrrpd::demo::plan::Plan;
+use vrrpd::demo::watch::{Log, Sight, Sighting};
 use vrrpd::wire::field::{Family, Version};
 
 use crate::cluster::Cluster;
@@ -88,6 +93,163 @@ fn restart_unnoticed(cluster: &mut Cluster, pause: Duration) -> Result<(), LabEr
     Ok(())
 }
 
+/// Killed and never started again, `vrrpd release` run as the unit does it: one owner within the master-down interval. At a
+/// second the kernel removes the addresses before the peer takes over; at a tenth they go at once and the peer is told.
+pub fn released_master_leaves_one_owner() {
+    for (case, is_lent) in
+        cases(1000).into_iter().map(|case| (case, true)).chain(cases(100).into_iter().map(|c| (c, false)))
+    {
+        tell(&case, |cluster| {
+            let since = now();
+            let folder = cluster.kill(A)?;
+            let said = release(cluster, &folder)?;
+            let expected = if is_lent { "left for" } else { "removed, and the peers told" };
+            if !said.contains(expected) || said.lines().count() != 1 {
+                return Err(wrong(format!("release said {said:?}, not {expected:?}")));
+            }
+            let patience = cluster.plan.master_down(B) + SLACK;
+            let awaited = "node b to hold the address";
+            cluster.watch.wait(awaited, patience, |log| (log.holders(cluster.address()) == [B]).then_some(()))?;
+            let both = cluster.watch.look(|log| two_owners(log, cluster, since));
+            cluster.watch.pause(Duration::from_secs(1))?;
+            let again = release(cluster, &folder)?;
+            if !again.is_empty() {
+                return Err(wrong(format!("a second release did something: {again}")));
+            }
+            let outage = cluster.probe.outage(since, now());
+            eprintln!(
+                "    b after {:?}, two owners for {both:?}, client without an answer for {:?}",
+                now() - since,
+                outage.gap
+            );
+            if both > Duration::ZERO || outage.gap > patience {
+                return Err(wrong(format!("two owners for {both:?}, client without an answer for {:?}", outage.gap)));
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Lent addresses are for good again when the daemon is back in time, and the client has not noticed.
+pub fn lent_addresses_are_taken_back() {
+    for case in cases(1000) {
+        tell(&case, |cluster| {
+            let since = now();
+            let folder = cluster.kill(A)?;
+            let said = release(cluster, &folder)?;
+            cluster.revive(A, &folder)?;
+            cluster.watch.pause(Duration::from_secs(5))?;
+            cluster.check_alive()?;
+            let outage = cluster.probe.outage(since, now());
+            let holders = cluster.watch.look(|log| log.holders(cluster.address()));
+            match (outage.lost, holders == [A], said.contains("left for")) {
+                (0, true, true) => Ok(()),
+                _ => Err(wrong(format!("{said}: {holders:?} hold the address; {outage:?}"))),
+            }
+        });
+    }
+}
+
+/// Killed, not released, and started long after: what was left goes before anything is sent, also what the configuration
+/// names no longer; nothing is adopted, nor is it when the state is of another run of the kernel.
+pub fn late_start_is_that_of_a_newcomer() {
+    for case in cases(100) {
+        for is_other_boot in [false, true] {
+            tell(&case, |cluster| {
+                let folder = cluster.kill(A)?;
+                if is_other_boot {
+                    pretend_other_boot(&folder)?;
+                } else {
+                    cluster.watch.pause(cluster.plan.master_down(B) + SLACK)?;
+                }
+                let renamed =
+                    cluster.plan.toml(A).replace("10.77.1.1", "10.77.1.9").replace("fd00:77::1:1", "fd00:77::1:9");
+                cluster.configure(A, renamed);
+                let since = now();
+                cluster.revive(A, &folder)?;
+                let gone = cluster.watch.wait("the leftover to go", Duration::from_secs(3), |log| {
+                    let gone = |seen: &&Sighting| matches!(seen.what, Sight::Released(address) if address == cluster.address());
+                    log.sightings().iter().filter(|seen| seen.at >= since && seen.node == A).find(gone).map(|seen| seen.at)
+                })?;
+                let first = cluster.watch.look(|log| log.adverts(A, since).first().map(|(at, _)| *at));
+                if first.is_some_and(|first| first < gone) {
+                    return Err(wrong("an advert left before the leftovers were gone".to_owned()));
+                }
+                if let Some(line) = cluster.lines(A).iter().find(|line| line.contains("adopted")) {
+                    return Err(wrong(format!("adopted: {line}")));
+                }
+                Ok(())
+            });
+        }
+    }
+}
+
+/// A better node comes back to a Keepalived that holds the address: nothing is lost, however often.
+pub fn failback_from_keepalived_loses_nothing() {
+    let plan = Plan { interval: Duration::from_millis(100), ..quick() };
+    let kinds = [Vrrpd, Keepalived];
+    tell(&Case { kinds, plan }, |cluster| {
+        for _ in 0..repetitions() * 5 {
+            cluster.die(A)?;
+            settle(cluster, B)?;
+            let since = now();
+            cluster.start(A)?;
+            settle(cluster, A)?;
+            let outage = cluster.probe.outage(since, now());
+            eprintln!("    {} of {} probes lost, longest silence {:?}", outage.lost, outage.sent, outage.gap);
+            if outage.lost > 0 {
+                return Err(wrong(format!("the failback lost probes: {outage:?}")));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Runs `vrrpd release` on node a, as the unit does, and returns what it said.
+fn release(cluster: &Cluster, folder: &Path) -> Result<String, LabError> {
+    let runtime_dir = folder.join("run");
+    let output = cluster.lab().namespace(A)?.enter(move || {
+        Command::new(env!("CARGO_BIN_EXE_vrrpd")).arg("release").arg("--runtime-dir").arg(runtime_dir).output()
+    });
+    let output = output.map_err(LabError::kernel("run vrrpd release"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        return Err(wrong(format!("release: {} {said} {}", output.status, String::from_utf8_lossy(&output.stderr))));
+    }
+    Ok(said)
+}
+
+/// Lets the state file be of another run of the kernel, and right otherwise.
+fn pretend_other_boot(folder: &Path) -> Result<(), LabError> {
+    let runtime_dir = folder.join("run");
+    let tried = LabError::kernel("change the state file");
+    let past = Past::read(&runtime_dir).and_then(|past| past.ok_or(std::io::ErrorKind::NotFound.into()));
+    let changed = past.and_then(|mut past| {
+        past.table.boot_id = "00000000-0000-0000-0000-000000000000".to_owned();
+        past.write(&runtime_dir)
+    });
+    changed.map_err(tried)
+}
+
+/// For how long both nodes held the address, from `since` on.
+fn two_owners(log: &Log, cluster: &Cluster, since: Duration) -> Duration {
+    let mut holders = BTreeSet::from([A]);
+    let (mut began, mut total) = (None, Duration::ZERO);
+    for seen in log.sightings().iter().filter(|seen| seen.at >= since) {
+        match seen.what {
+            Sight::Acquired(address) if address == cluster.address() => holders.insert(seen.node),
+            Sight::Released(address) if address == cluster.address() => holders.remove(&seen.node),
+            Sight::Acquired(_) | Sight::Released(_) | Sight::Sent(_) | Sight::Heard(_) => continue,
+        };
+        match (holders.len() > 1, began) {
+            (true, None) => began = Some(seen.at),
+            (false, Some(at)) => (total, began) = (total + (seen.at - at), None),
+            _ => {}
+        }
+    }
+    total + began.map_or(Duration::ZERO, |at| now() - at)
+}
+
 /// Builds a pair, waits until node a is master, and tells; panics with what went wrong.
 fn tell(case: &Case, story: impl FnOnce(&mut Cluster) -> Result<(), LabError>) {
     eprintln!("{case}");
@@ -114,6 +276,9 @@ fn settle(cluster: &Cluster, holder: Node) -> Result<(), LabError> {
 fn repetitions() -> u32 {
     std::env::var("VRRPD_REPEAT").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
+
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_millis(700);
 
 fn wrong(problem: String) -> LabError {
     LabError::Daemon { name: "story".to_owned(), problem }

@@ -129,6 +129,26 @@ fn killed_and_restarted_master_is_not_noticed_at_100_ms() {
 }
 
 #[test]
+fn released_master_leaves_one_owner() {
+    in_turn(crash::released_master_leaves_one_owner);
+}
+
+#[test]
+fn lent_addresses_are_taken_back() {
+    in_turn(crash::lent_addresses_are_taken_back);
+}
+
+#[test]
+fn late_start_is_that_of_a_newcomer() {
+    in_turn(crash::late_start_is_that_of_a_newcomer);
+}
+
+#[test]
+fn failback_from_keepalived_loses_nothing() {
+    in_turn(crash::failback_from_keepalived_loses_nothing);
+}
+
+#[test]
 fn demo_plays_to_the_end() {
     in_turn(demo::plays_to_the_end);
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vrrpd::engine::adopt::{Hold, Imprint};
 use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition};
@@ -143,6 +144,32 @@ impl Bench {
             seen.extend(self.tick().into_iter().map(|seen| (offset, seen)));
         }
         panic!("deadlines without end");
+    }
+
+    /// Tells the node what a process before it left.
+    pub fn adopt(&mut self, imprint: Imprint) -> Vec<Seen> {
+        self.handle(Input::Adopt { router: RouterKey(0), imprint })
+    }
+
+    /// What a process would leave that was Master and sent an advert this long ago.
+    pub fn imprint(&self, ago: Duration) -> Imprint {
+        let params = self.snapshot().params;
+        Imprint {
+            hold: Hold::Master,
+            since: Instant::default(),
+            advert_at: self.now - ago,
+            interval: params.advertisement_interval.as_duration(),
+            configured: params.priority,
+            effective: params.priority,
+            source: None,
+            stamp: None,
+            ah_sequence: 0,
+        }
+    }
+
+    /// What this process would leave.
+    pub fn left(&self) -> Imprint {
+        self.node.imprint(RouterKey(0), self.now).unwrap()
     }
 
     pub fn start(&mut self) -> Vec<Seen> {

@@ -111,6 +111,7 @@ fn farewell_of_the_predecessor_is_answered_but_not_told_as_a_rival() {
         bench.wait(us(609_375));
         bench.tick();
         assert_eq!(bench.state(), StateName::Master);
+        bench.confirm(0..1);
         let is_rival = |seen: &Seen| matches!(seen, Seen::Event(EventKind::Rival { .. }));
         let seen = bench.accepts(&Packet::like(&v3(), 1));
         assert_eq!(sent_priorities(&seen), [100]);

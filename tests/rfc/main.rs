@@ -4,12 +4,14 @@
 
 mod bench;
 
+mod adoption;
 mod answers;
 mod auth_clock;
 mod auth_hmac;
 mod auth_modes;
 mod auth_replay;
 mod departures;
+mod failback;
 mod malformed;
 mod offer;
 mod packet;

@@ -1,6 +1,7 @@
 //! Directed stories on the simulated segment, with exact times: every packet takes 200 us, every VIP batch 300 us, and
 //! the loop is never late unless a story says so.
 
+mod adoption;
 mod checks;
 mod faults;
 mod groups;

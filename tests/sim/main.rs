@@ -8,6 +8,7 @@ mod expect;
 mod exposure;
 mod flood;
 mod inputs;
+mod kills;
 mod run;
 mod secrets;
 #[path = "../simulator/mod.rs"]

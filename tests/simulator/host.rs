@@ -19,6 +19,7 @@ use super::S;
 use super::attacker::{Attempt, Record, sequence};
 use super::clock::Clock;
 use super::facts::{Facts, is_remark};
+use super::heir::Estate;
 use super::segment::Packet;
 use super::spec::{INTERFACES, address};
 use super::watch::Watch;
@@ -89,6 +90,8 @@ pub struct Host {
     pub is_woken: bool,
     /// The deadline the timer is armed for.
     pub armed: Option<u64>,
+    /// What the process leaves when it is killed.
+    pub estate: Estate,
 }
 
 /// What a turn brought forth.
@@ -124,6 +127,7 @@ impl Host {
             has_finished: false,
             is_woken: false,
             armed: None,
+            estate: Estate::default(),
         }
     }
 
@@ -172,6 +176,7 @@ impl Host {
         self.marks.iter_mut().for_each(BTreeMap::clear);
         self.is_woken = false;
         self.armed = None;
+        self.estate = Estate::default();
         for worker in &mut self.workers {
             let held = if loses_addresses { 0 } else { worker.held };
             *worker = Worker { held, ..Worker::default() };
@@ -215,6 +220,7 @@ impl Host {
             let packet = if let Output::Send(transmit) = &output {
                 let (source, destination) = (transmit.source, transmit.destination);
                 let link = usize::from(transmit.interface >= 100);
+                self.estate.note(transmit.router.0 as usize, at);
                 let ah = transmit.ah.map(|ah| ah.ip_id);
                 Some(Packet { link, source, destination, message: Rc::from(node.payload(transmit)), ah })
             } else {

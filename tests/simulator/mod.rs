@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `world` | time, and what happens next |
 //! | `host` | one machine: the event loop, the socket queue, the VIP worker, the kernel's addresses |
+//! | `heir` | what a killed process leaves to the next one |
 //! | `segment` | the network: delay, loss, duplication, partitions |
 //! | `attacker` | somebody on the wire who records, replays and forges |
 //! | `clock` | the wall clock of a host |
@@ -20,6 +21,7 @@
 pub mod attacker;
 pub mod clock;
 pub mod facts;
+pub mod heir;
 pub mod host;
 pub mod measure;
 pub mod property;

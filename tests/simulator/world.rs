@@ -63,6 +63,8 @@ pub enum Action {
     Start(usize),
     Stop(usize),
     Crash(usize),
+    /// The process is killed; the machine lives, and its kernel keeps the addresses.
+    Kill(usize),
     Pause(usize),
     Resume(usize),
     Link(usize, bool),
@@ -406,6 +408,7 @@ impl World {
                 host.restarts = true;
                 if host.power == Power::Off {
                     host.boot();
+                    host.inherit(self.now);
                     self.wake(id);
                 }
             }
@@ -414,6 +417,7 @@ impl World {
                 self.tell(id, Message::Shutdown);
             }
             Action::Crash(id) => self.hosts[id].end(true),
+            Action::Kill(id) => self.hosts[id].kill(),
             Action::Pause(id) if self.hosts[id].power == Power::Running => self.hosts[id].power = Power::Paused,
             Action::Resume(id) if self.hosts[id].power == Power::Paused => self.resume(id),
             Action::Pause(_) | Action::Resume(_) => {}
