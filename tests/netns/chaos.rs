@@ -10,6 +10,8 @@
 mod judge;
 mod script;
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -89,6 +91,8 @@ struct Scene {
     cluster: Cluster,
     judge: Judge,
     stranger: Option<Namespace>,
+    /// The nodes whose file has one address more.
+    longer: BTreeSet<Node>,
     troubles: usize,
 }
 
@@ -98,13 +102,13 @@ impl Scene {
         for node in plan.nodes() {
             cluster.set_healthy(node, true)?;
             if cluster.kind(node).is_ours() {
-                let path = cluster.path("healthy", node);
-                let check = format!("checks = [\"alive\"]\n\n[check.alive]\nfile = \"{}\"\n", path.display());
-                cluster.configure(node, config(cluster.kind(node), &plan, node) + &check);
+                let text = file(&cluster, node, false);
+                cluster.configure(node, text);
             }
             cluster.start(node)?;
         }
-        let mut scene = Self { cluster, judge: Judge::new(&plan, &kinds), stranger: None, troubles: 0 };
+        let mut scene =
+            Self { cluster, judge: Judge::new(&plan, &kinds), stranger: None, longer: BTreeSet::new(), troubles: 0 };
         scene.be_quiet(&[], plan.master_down(A) + plan.interval * 2 + MARGIN)?;
         Ok(scene)
     }
@@ -130,7 +134,7 @@ impl Scene {
         match happening.trouble {
             Trouble::Crash(node) if is_begin => {
                 no_panic(cluster, node)?;
-                cluster.kill(node);
+                cluster.kill(node)?;
                 if RELEASES {
                     cluster.release(node)?;
                 }
@@ -156,7 +160,7 @@ impl Scene {
             }
             Trouble::Sick(node) => cluster.set_healthy(node, !is_begin)?,
             Trouble::Deleted(node) if is_begin => delete_address(cluster, node),
-            Trouble::Reload(node) if is_begin => cluster.signal(node, Signal::SIGHUP),
+            Trouble::Reload(node) if is_begin => self.reload(node)?,
             Trouble::Deleted(_) | Trouble::Reload(_) => {}
             Trouble::Stranger => {
                 let address = cluster.address();
@@ -165,6 +169,22 @@ impl Scene {
                 self.stranger = is_begin.then(plug).transpose()?;
             }
         }
+        Ok(())
+    }
+
+    /// Changes a node's file, one address more or less, and tells its daemon, if it runs.
+    fn reload(&mut self, node: Node) -> Result<(), LabError> {
+        // Keepalived refuses adverts with another number of addresses: next to it the file stays.
+        if self.cluster.plan.nodes().all(|node| self.cluster.kind(node).is_ours()) {
+            let is_longer = self.longer.insert(node) || !self.longer.remove(&node);
+            let text = file(&self.cluster, node, is_longer);
+            if let Ok(folder) = self.cluster.folder(node) {
+                let path = folder.join("vrrpd.toml");
+                std::fs::write(&path, &text).map_err(LabError::kernel(format!("write {}", path.display())))?;
+            }
+            self.cluster.configure(node, text);
+        }
+        self.cluster.signal(node, Signal::SIGHUP);
         Ok(())
     }
 
@@ -217,6 +237,20 @@ impl Scene {
         });
         format!("{seen}{}", last_words.collect::<String>())
     }
+}
+
+/// Returns a node's file: as planned, and a check; with one address more, or not.
+fn file(cluster: &Cluster, node: Node, is_longer: bool) -> String {
+    let mut plan = cluster.plan.clone();
+    if is_longer {
+        plan.addresses.push(match plan.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::new(10, 77, 1, 9)),
+            Family::V6 => IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 1, 9)),
+        });
+    }
+    let path = cluster.path("healthy", node);
+    let check = format!("checks = [\"alive\"]\n\n[check.alive]\nfile = \"{}\"\n", path.display());
+    config(cluster.kind(node), &plan, node) + &check
 }
 
 /// Somebody deletes the address; nothing happens where it is not, or where there is no interface.

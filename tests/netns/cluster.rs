@@ -99,11 +99,6 @@ impl Cluster {
         self.launch(node, &folder)
     }
 
-    /// Kills a node's daemon without a goodbye; its host, its files and its addresses stay.
-    pub fn kill(&mut self, node: Node) {
-        self.daemons.remove(&node);
-    }
-
     /// Does what the service manager does after a daemon of ours has ended: `vrrpd release`; returns what it said.
     pub fn release(&self, node: Node) -> Result<String, LabError> {
         let Some(folder) = self.folders.get(&node).filter(|_| self.kind(node).is_ours()) else {
@@ -146,8 +141,7 @@ impl Cluster {
 
     /// Kills a node's daemon without a goodbye, and starts it again where it was: its files and its addresses stay.
     pub fn restart(&mut self, node: Node, pause: Duration) -> Result<(), LabError> {
-        self.folder(node)?;
-        self.kill(node);
+        self.kill(node)?;
         self.watch.pause(pause)?;
         self.relaunch(node)
     }

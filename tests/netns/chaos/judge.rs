@@ -19,8 +19,11 @@ use crate::holding::{Stretch, stretches};
 
 /// What a handover may take beyond an interval, and what a machine with two busy cores may add.
 const OVERLAP: Duration = Duration::from_millis(100 + 250);
-/// How long two owners may last after the cause is over, beyond two intervals.
-const TAIL: Duration = Duration::from_millis(500);
+/// How long two owners may last after the cause is over, beyond two intervals: a kernel asks once a second for a neighbour
+/// that did not answer, and sends it no unicast advert before.
+const TAIL: Duration = Duration::from_millis(1500);
+/// Within which a kernel tells that carrier was lost: at once, or up to a second after it told of another change.
+const NOTICED: Duration = Duration::from_millis(1200);
 /// What a start takes, or a change of links until the daemon hears of it, on a busy machine.
 const START: Duration = Duration::from_millis(1700);
 
@@ -101,8 +104,10 @@ impl Judge {
             let [from, end] = pair else { continue };
             let length = end.saturating_sub(*from);
             let is_well = |node: Node| {
-                let troubled = self.lasting(to, |trouble| trouble.node() == Some(node));
-                !troubled.iter().any(|(begin, over)| begin < end && over > from)
+                let concerns = |(trouble, begin, over): &(Trouble, Duration, Duration)| {
+                    trouble.node() == Some(node) && begin < end && over > from
+                };
+                !self.lasting(to).iter().any(concerns)
             };
             if !self.plan.nodes().any(is_well) {
                 continue;
@@ -118,34 +123,38 @@ impl Judge {
 
     /// When two owners cannot be helped.
     fn excuses(&self, to: Duration) -> Vec<(Duration, Duration)> {
-        let windows = self.lasting(to, |trouble| match trouble {
-            Trouble::Split(_) | Trouble::OneWay(..) | Trouble::Freeze(_) => true,
-            Trouble::Crash(node) => !RELEASES || !self.kinds[node.index()].is_ours(),
-            Trouble::Stop(_)
-            | Trouble::Unplug(_)
-            | Trouble::Down(_)
-            | Trouble::Missing(_)
-            | Trouble::Renamed(_)
-            | Trouble::Sick(_)
-            | Trouble::Deleted(_)
-            | Trouble::Reload(_)
-            | Trouble::Stranger => false,
-        });
-        windows.into_iter().map(|(from, over)| (from, over + self.plan.interval * 2 + TAIL)).collect()
+        let mut windows = Vec::new();
+        for (trouble, from, over) in self.lasting(to) {
+            let tail = over + self.plan.interval * 2 + TAIL;
+            match trouble {
+                Trouble::Split(_) | Trouble::OneWay(..) | Trouble::Freeze(_) => windows.push((from, tail)),
+                Trouble::Crash(node) if !RELEASES || !self.kinds[node.index()].is_ours() => windows.push((from, tail)),
+                // Who has no carrier disturbs nobody.
+                Trouble::Unplug(_) => windows.extend([(from, over.min(from + NOTICED)), (over, tail)]),
+                Trouble::Down(_) | Trouble::Missing(_) | Trouble::Renamed(_) => windows.push((over, tail)),
+                Trouble::Crash(_)
+                | Trouble::Stop(_)
+                | Trouble::Sick(_)
+                | Trouble::Deleted(_)
+                | Trouble::Reload(_)
+                | Trouble::Stranger => {}
+            }
+        }
+        // Until `vrrpd release` has run nobody can take a dead daemon's addresses away.
+        let is_kill =
+            |deed: &&Deed| matches!(deed.happening.trouble, Trouble::Crash(_)) && deed.happening.edge == Edge::Begin;
+        windows.extend(self.deeds.iter().filter(is_kill).map(|deed| (deed.from, deed.to)));
+        windows
     }
 
-    /// Returns when troubles of this kind lasted.
-    fn lasting(&self, to: Duration, is_it: impl Fn(Trouble) -> bool) -> Vec<(Duration, Duration)> {
-        let begins = self
-            .deeds
-            .iter()
-            .enumerate()
-            .filter(|(_, deed)| deed.happening.edge == Edge::Begin && is_it(deed.happening.trouble));
+    /// Returns the troubles, and when each lasted.
+    fn lasting(&self, to: Duration) -> Vec<(Trouble, Duration, Duration)> {
+        let begins = self.deeds.iter().enumerate().filter(|(_, deed)| deed.happening.edge == Edge::Begin);
         let window = |(number, begin): (usize, &Deed)| {
-            let is_end =
-                |deed: &&Deed| deed.happening.trouble == begin.happening.trouble && deed.happening.edge == Edge::End;
+            let trouble = begin.happening.trouble;
+            let is_end = |deed: &&Deed| deed.happening.trouble == trouble && deed.happening.edge == Edge::End;
             let end = self.deeds.iter().skip(number).find(is_end);
-            (begin.from, end.map_or(to, |end| end.to))
+            (trouble, begin.from, end.map_or(to, |end| end.to))
         };
         begins.map(window).collect()
     }

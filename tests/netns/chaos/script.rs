@@ -110,7 +110,7 @@ pub enum Trouble {
     Sick(Node),
     /// Somebody deletes the address, if the node has it. Over at once.
     Deleted(Node),
-    /// SIGHUP. Over at once.
+    /// Another address in its file, or one less, and SIGHUP. Over at once.
     Reload(Node),
     /// A host that is no node has the address, too.
     Stranger,
