@@ -19,6 +19,7 @@ use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A};
 use vrrpd::demo::namespace::Namespace;
+use vrrpd::demo::plan::Plan;
 use vrrpd::wire::field::Family;
 
 use crate::beside_others;
@@ -99,7 +100,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(plan: vrrpd::demo::plan::Plan, kinds: Vec<Kind>) -> Result<Self, LabError> {
+    fn new(plan: Plan, kinds: Vec<Kind>) -> Result<Self, LabError> {
         let mut cluster = Cluster::new(&plan, &kinds)?;
         for node in plan.nodes() {
             cluster.set_healthy(node, true)?;

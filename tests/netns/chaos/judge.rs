@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use vrrpd::demo::clock::now;
 use vrrpd::demo::lab::Node;
 use vrrpd::demo::plan::Plan;
 use vrrpd::demo::watch::Log;
@@ -68,25 +69,26 @@ impl Judge {
 
     /// Judges the episode, at its quiet point.
     pub fn judge(&mut self, log: &Log, address: IpAddr, to: Duration) -> Result<(), String> {
-        let excuses = self.excuses(to);
+        let mut doubled: Vec<Stretch> = Vec::new();
         for stretch in stretches(log, address, self.since, to) {
-            match stretch.holders.len() {
-                0 => self.judge_missing(&stretch, to)?,
-                1 => {}
-                _ => {
-                    for piece in stretch.outside(&excuses) {
-                        self.doubled = self.doubled.max(piece.length());
-                        let limit = self.plan.interval + OVERLAP;
-                        if piece.length() > limit {
-                            let at = (piece.from - self.since).as_secs_f64() * 1e3;
-                            return Err(format!(
-                                "{:?} held the address for {:.0?}, at most {limit:?} (from {at:.1} ms)",
-                                piece.holders,
-                                piece.length()
-                            ));
-                        }
-                    }
-                }
+            match (stretch.holders.len(), doubled.last_mut()) {
+                (0, _) => self.judge_missing(&stretch, to)?,
+                (1, _) => {}
+                // A third one is no relief.
+                (_, Some(last)) if last.to == stretch.from => last.to = stretch.to,
+                (_, _) => doubled.push(stretch),
+            }
+        }
+        let excuses = self.excuses(to);
+        let limit = self.plan.interval + OVERLAP;
+        for piece in doubled.iter().flat_map(|stretch| stretch.outside(&excuses)) {
+            let (holders, length) = (&piece.holders, piece.length());
+            self.doubled = self.doubled.max(length);
+            if length > limit {
+                let at = (piece.from - self.since).as_secs_f64() * 1e3;
+                return Err(format!(
+                    "{holders:?} held the address for {length:.0?}, at most {limit:?} (from {at:.1} ms)"
+                ));
             }
         }
         Ok(())
@@ -166,7 +168,7 @@ impl Judge {
             let Happening { trouble, edge, .. } = deed.happening;
             (deed.from, format!("  {:9.1} {edge:?} {trouble:?}, took {:.1?}\n", ms(deed.from), deed.to - deed.from))
         });
-        let held = stretches(log, address, since, vrrpd::demo::clock::now()).into_iter();
+        let held = stretches(log, address, since, now()).into_iter();
         let held =
             held.map(|stretch| (stretch.from, format!("  {:9.1} held by {:?}\n", ms(stretch.from), stretch.holders)));
         let mut lines: Vec<_> = deeds.chain(held).collect();
