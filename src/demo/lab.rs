@@ -170,6 +170,46 @@ impl Lab {
         })
     }
 
+    /// Sets a node's interface down or up, as an operator does. Up brings back its own addresses: the kernel drops those
+    /// of IPv6 with the interface.
+    pub fn set_card(&self, node: Node, is_up: bool) -> Result<(), LabError> {
+        let (interface, addresses) = (self.site.interface, node_addresses(self.site, node));
+        let set = self.namespace(node)?.enter(move || {
+            if is_up {
+                return bring_up(interface, &addresses);
+            }
+            Netlink::open()?.set_up(index_of(interface)?, false)
+        });
+        set.map_err(LabError::kernel(format!("set the interface of node {node} up or down")))
+    }
+
+    /// Takes the interface out of a node: it does not exist any more, nor do its addresses.
+    pub fn pull_card(&self, node: Node) -> Result<(), LabError> {
+        let port = self.port(node)?;
+        self.at_switch(format!("take the interface out of node {node}"), move |netlink| netlink.delete_link(port))
+    }
+
+    /// Puts another one in, with another hardware address: same name, same addresses, same port of the switch.
+    pub fn insert_card(&self, node: Node) -> Result<(), LabError> {
+        let addresses = node_addresses(self.site, node);
+        let port = self.port(node)?;
+        plug_in(&self.switch, self.bridge, self.namespace(node)?, self.site.interface, &port_name(node), port)?;
+        let interface = self.site.interface;
+        let up = self.namespace(node)?.enter(move || bring_up(interface, &addresses));
+        up.map_err(LabError::kernel(format!("give node {node} its addresses")))
+    }
+
+    /// Gives a node's interface another name.
+    pub fn rename_card(&self, node: Node, from: &'static str, to: &'static str) -> Result<(), LabError> {
+        let renamed = self.namespace(node)?.enter(move || Netlink::open()?.rename(index_of(from)?, to));
+        renamed.map_err(LabError::kernel(format!("rename {from} of node {node} to {to}")))
+    }
+
+    /// Returns what the interface of a node is called when nobody renamed it.
+    pub fn interface(&self) -> &'static str {
+        self.site.interface
+    }
+
     /// Takes an address from a node, as its reboot would; no error if it is not there.
     pub fn forget_address(&self, node: Node, address: IpAddr) -> Result<(), LabError> {
         let interface = self.site.interface;
@@ -204,35 +244,57 @@ fn host(
     ttl: u8,
 ) -> Result<(Namespace, u32), LabError> {
     let namespace = Namespace::new(name)?;
-    let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
     namespace.set("ipv4/ip_default_ttl", ttl)?;
-    if has_ipv6 {
+    if has_ipv6() {
         // The link-local address is ours to give, so that it is known and usable at once. 1: the kernel makes none.
         namespace.set("ipv6/conf/default/addr_gen_mode", 1)?;
         namespace.set("ipv6/conf/default/accept_dad", 0)?;
         namespace.set("ipv6/conf/default/hop_limit", ttl)?;
         namespace.set("ipv6/conf/default/disable_ipv6", 0)?;
     }
-    let other_end = namespace.as_fd().try_clone_to_owned().map_err(LabError::kernel("copy a descriptor"))?;
-    let port_name = format!("p-{name}");
-    let port = switch
-        .enter(move || {
-            let mut netlink = Netlink::open()?;
-            let port = netlink.add_veth(&port_name, interface, other_end.as_fd())?;
-            netlink.set_bridge(port, Some(bridge))?;
-            Ok(port)
-        })
-        .map_err(LabError::kernel(format!("plug {name} into the switch")))?;
-    let addresses: Vec<_> = addresses.iter().copied().filter(|(address, _)| has_ipv6 || address.is_ipv4()).collect();
+    let port = plug_in(switch, bridge, &namespace, interface, &port_name(name), 0)?;
+    let addresses = addresses.to_vec();
     namespace
-        .enter(move || {
-            let mut netlink = Netlink::open()?;
-            let index = index_of(interface)?;
-            netlink.set_up(index, true)?;
-            addresses.into_iter().try_for_each(|(address, prefix_len)| netlink.add_address(index, address, prefix_len))
-        })
+        .enter(move || bring_up(interface, &addresses))
         .map_err(LabError::kernel(format!("give {name} its addresses")))?;
     Ok((namespace, port))
+}
+
+/// Makes the cable between a host and its port, which gets this index unless that is 0; returns the port.
+fn plug_in(
+    switch: &Namespace,
+    bridge: u32,
+    host: &Namespace,
+    interface: &'static str,
+    port_name: &str,
+    index: u32,
+) -> Result<u32, LabError> {
+    let other_end = host.as_fd().try_clone_to_owned().map_err(LabError::kernel("copy a descriptor"))?;
+    let (tried, port_name) = (format!("plug {port_name} into the switch"), port_name.to_owned());
+    let plugged = switch.enter(move || {
+        let mut netlink = Netlink::open()?;
+        let port = netlink.add_veth(&port_name, index, interface, other_end.as_fd())?;
+        netlink.set_bridge(port, Some(bridge))?;
+        Ok(port)
+    });
+    plugged.map_err(LabError::kernel(tried))
+}
+
+/// Sets an interface of this namespace up and gives it these addresses.
+fn bring_up(interface: &str, addresses: &[(IpAddr, u8)]) -> std::io::Result<()> {
+    let mut netlink = Netlink::open()?;
+    let index = index_of(interface)?;
+    netlink.set_up(index, true)?;
+    let mut usable = addresses.iter().filter(|(address, _)| address.is_ipv4() || has_ipv6());
+    usable.try_for_each(|(address, prefix_len)| netlink.add_address(index, *address, *prefix_len))
+}
+
+fn has_ipv6() -> bool {
+    Path::new("/proc/sys/net/ipv6").exists()
+}
+
+fn port_name(host: impl fmt::Display) -> String {
+    format!("p-{host}")
 }
 
 fn node_addresses(site: Site, node: Node) -> [(IpAddr, u8); 3] {

@@ -44,12 +44,20 @@ impl Netlink {
         self.add_link(name, LinkMessage::default(), InfoKind::Bridge, data)
     }
 
-    /// Makes a cable from `name` here to `peer_name` in another namespace; our end is up, the other is not.
-    pub fn add_veth(&mut self, name: &str, peer_name: &str, peer_namespace: BorrowedFd<'_>) -> io::Result<u32> {
-        let mut peer = LinkMessage::default();
+    /// Makes a cable from `name` here to `peer_name` in another namespace; our end is up, the other is not. `index` is
+    /// what our end is to be numbered, 0 for any number.
+    pub fn add_veth(
+        &mut self,
+        name: &str,
+        index: u32,
+        peer_name: &str,
+        peer_namespace: BorrowedFd<'_>,
+    ) -> io::Result<u32> {
+        let (mut message, mut peer) = (LinkMessage::default(), LinkMessage::default());
+        message.header.index = index;
         peer.attributes.push(LinkAttribute::IfName(peer_name.to_owned()));
         peer.attributes.push(LinkAttribute::NetNsFd(peer_namespace.as_raw_fd()));
-        self.add_link(name, LinkMessage::default(), InfoKind::Veth, InfoData::Veth(InfoVeth::Peer(peer)))
+        self.add_link(name, message, InfoKind::Veth, InfoData::Veth(InfoVeth::Peer(peer)))
     }
 
     /// Makes a second interface with a MAC address of its own on top of `parent`; it is up.
@@ -66,6 +74,14 @@ impl Netlink {
         let mut message = LinkMessage::default();
         message.header.index = index;
         self.request(RouteNetlinkMessage::DelLink(message), 0)
+    }
+
+    /// Gives an interface another name; it may be up.
+    pub fn rename(&mut self, index: u32, name: &str) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Sets an interface up or down.

@@ -54,6 +54,8 @@ struct Log {
     requests: Vec<Request>,
     /// Arrival and TTL, in order of arrival.
     answers: Vec<(Duration, u8)>,
+    /// When the client last read all answers there were.
+    read_up_to: Duration,
 }
 
 struct Request {
@@ -80,9 +82,10 @@ impl Probe {
 
     /// Returns what the client saw of the requests sent in `from..to`.
     ///
-    /// The last [`GRACE`] before the call is left out: those answers may be under way.
+    /// The last [`GRACE`] before the client last read its answers is left out: those may be under way, and on a busy machine
+    /// the client itself may not have been run for a while.
     pub fn outage(&self, from: Duration, to: Duration) -> Outage {
-        lock(&self.log).outage(from, to.min(now().saturating_sub(GRACE)))
+        lock(&self.log).known_outage(from, to)
     }
 
     /// Returns who gave the latest answer, if one came in the last `within`.
@@ -106,6 +109,10 @@ impl Drop for Probe {
 }
 
 impl Log {
+    fn known_outage(&self, from: Duration, to: Duration) -> Outage {
+        self.outage(from, to.min(self.read_up_to.saturating_sub(GRACE)))
+    }
+
     fn outage(&self, from: Duration, to: Duration) -> Outage {
         let requests = || self.requests.iter().filter(|request| (from..to).contains(&request.sent_at));
         let answers = || self.answers.iter().filter(|(at, _)| (from..to).contains(at));
@@ -168,12 +175,17 @@ fn ask(socket: &Socket, target: SockAddr, family: Family, log: &Mutex<Log>, stop
         }
         let left = next.saturating_sub(now());
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        if matches!(ppoll(&mut fds, Some(TimeSpec::from_duration(left)), None), Ok(1..)) {
+        let ready = ppoll(&mut fds, Some(TimeSpec::from_duration(left)), None);
+        if matches!(ready, Ok(1..)) {
             while let Some(answer) = read(socket, family) {
                 if let Some((sequence, ttl)) = answer {
                     note_answer(&mut lock(log), sequence, ttl);
                 }
             }
+        }
+        if ready.is_ok() {
+            // Whatever had come by then has been read.
+            lock(log).read_up_to = time;
         }
     }
 }
@@ -244,6 +256,15 @@ mod tests {
         assert_eq!(outage.gap_from, ms(299) + ms(1) / 2);
         assert_eq!(outage.own_pause, ms(1));
         assert_eq!(outage.answered_by, [Some(Node::A), Some(Node::B)]);
+    }
+
+    #[test]
+    fn what_the_client_has_not_read_yet_is_not_lost() {
+        let mut log = log(600..1000);
+        log.read_up_to = ms(610);
+        assert_eq!(log.known_outage(ms(100), ms(1000)).lost, 0, "sent at 600 ms, and not looked for since 610 ms");
+        log.read_up_to = ms(640);
+        assert_eq!(log.known_outage(ms(100), ms(1000)).lost, 10);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(super) struct Peers {
     is_fixed: bool,
     /// For how long a sender heard by multicast is not forgotten.
     memory: Duration,
-    /// Marks of nodes that a reload took out of the configuration: it may bring them back.
-    former: Vec<(IpAddr, Mark)>,
+    /// What was accepted of nodes that a reload took out of the configuration: it may bring them back.
+    former: Vec<(IpAddr, Accepted)>,
 }
 
 /// One other node.
@@ -83,7 +83,7 @@ impl Peers {
                     let priority = if known.last_heard_at.is_some() { known.priority } else { peer.priority };
                     Peer { configured: peer.configured, priority, ..known }
                 }
-                None => Peer { mark: self.former_mark(peer.address), ..peer },
+                None => Peer { accepted: accepted_of(&self.former, peer.address), ..peer },
             });
         }
         let is_heard = |peer: &Peer| peer.last_heard_at.is_some();
@@ -96,15 +96,15 @@ impl Peers {
     }
 
     /// Takes over the marks of a router in whose place this one came.
-    pub fn inherit(&mut self, former: Vec<(IpAddr, Mark)>) {
+    pub fn inherit(&mut self, former: Vec<(IpAddr, Accepted)>) {
         self.former = former;
         for peer in &mut self.peers {
-            peer.mark = self.former.iter().find(|(address, _)| *address == peer.address).map(|(_, mark)| *mark);
+            peer.accepted = accepted_of(&self.former, peer.address);
         }
     }
 
     /// Returns the marks of all that are known, former ones first.
-    pub fn former(&self) -> Vec<(IpAddr, Mark)> {
+    pub fn former(&self) -> Vec<(IpAddr, Accepted)> {
         let mut peers = Self { peers: Vec::new(), former: self.former.clone(), ..*self };
         peers.remember(&self.peers);
         peers.former
@@ -113,14 +113,12 @@ impl Peers {
     fn remember(&mut self, peers: &[Peer]) {
         for peer in peers {
             self.former.retain(|(address, _)| *address != peer.address);
-            self.former.extend(peer.mark.map(|mark| (peer.address, mark)));
+            if !peer.accepted.is_empty() {
+                self.former.push((peer.address, peer.accepted.clone()));
+            }
         }
         let surplus = self.former.len().saturating_sub(FORMER_MAX);
         self.former.drain(..surplus);
-    }
-
-    fn former_mark(&self, address: IpAddr) -> Option<Mark> {
-        self.former.iter().find(|(former, _)| *former == address).map(|(_, mark)| *mark)
     }
 
     /// Says whether no other node is known.
@@ -160,8 +158,8 @@ impl Peers {
         {
             self.peers.remove(silent);
         }
-        let mark = self.former_mark(address);
-        self.peers.push(Peer { mark, ..Peer::new(address) });
+        let accepted = accepted_of(&self.former, address);
+        self.peers.push(Peer { accepted, ..Peer::new(address) });
         self.peers.last_mut()
     }
 
@@ -281,6 +279,11 @@ impl Peer {
             }
         }
     }
+}
+
+/// Returns what was accepted of a sender.
+fn accepted_of(former: &[(IpAddr, Accepted)], address: IpAddr) -> Accepted {
+    former.iter().find(|(known, _)| *known == address).map(|(_, accepted)| accepted.clone()).unwrap_or_default()
 }
 
 /// For as long as a stamp may be fresh: it may be one window ahead when it comes.

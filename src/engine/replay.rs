@@ -146,6 +146,11 @@ impl Accepted {
         self.last.map(|mark| mark.sequence)
     }
 
+    /// Says whether nothing was accepted yet.
+    pub fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// Judges a stamp by what was accepted from its sender.
     pub fn judge(&self, sequence: Sequence, moment: Moment, guard: ReplayGuard, way: Way) -> Novelty {
         match self.last {

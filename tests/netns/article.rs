@@ -13,9 +13,9 @@ use vrrpd::demo::plan::Plan;
 use vrrpd::demo::site::Site;
 use vrrpd::wire::field::{Family, Version};
 
+use crate::beside_others;
 use crate::cluster::Cluster;
 use crate::driver::Kind::{self, Keepalived, VrrpdConf};
-use crate::in_turn;
 use crate::stories::steps;
 use crate::story::Act::{Die, Start, Stop, Swap};
 use crate::story::{Miss, Step, play};
@@ -34,11 +34,11 @@ macro_rules! pairing {
             use super::*;
             #[test]
             fn life_of_a_pair() {
-                in_turn(|| super::life_of_a_pair($kinds));
+                beside_others(|| super::life_of_a_pair($kinds));
             }
             #[test]
             fn wrong_password_makes_two_masters_and_both_say_so() {
-                in_turn(|| super::wrong_password_makes_two_masters_and_both_say_so($kinds));
+                beside_others(|| super::wrong_password_makes_two_masters_and_both_say_so($kinds));
             }
         })+
     };
@@ -118,7 +118,7 @@ fn swapped_node_by_node_and_back_only_stopping_the_master_moves_the_address() {
         Stop(A) => [B], Handover;
         Swap(A, Keepalived) => [A], Handover;
     };
-    in_turn(|| swap_story("swap", true, FILES.map(str::to_owned), &steps, [3, 2]));
+    beside_others(|| swap_story("swap", true, FILES.map(str::to_owned), &steps, [3, 2]));
 }
 
 /// The same with `nopreempt` on both nodes: who comes back stays backup, so the address moves when the master is stopped
@@ -139,7 +139,7 @@ fn swapped_with_nopreempt_the_address_stays_where_it_is() {
         Stop(B) => [A], Handover;
         Swap(B, Keepalived) => [A], Nothing;
     };
-    in_turn(|| swap_story("swap with nopreempt", false, FILES.map(patient), &steps, [2, 1]));
+    beside_others(|| swap_story("swap with nopreempt", false, FILES.map(patient), &steps, [2, 1]));
 }
 
 /// Plays a swap on a pair of Keepalived; `moves` says how often each node came to hold the address, all in all.

@@ -14,9 +14,9 @@ use vrrpd::demo::watch::{Sight, Sighting};
 use vrrpd::wire::field::Version;
 
 use crate::accounts::{Account, accounts};
+use crate::beside_others;
 use crate::cluster::Cluster;
 use crate::driver::Kind;
-use crate::in_turn;
 use crate::routers::{KEYS, Router, Secret, file};
 use crate::stories::{quick, steps};
 use crate::story::Act::{Die, Start, Stop};
@@ -312,27 +312,31 @@ fn keepalived_restart() -> Result<(), LabError> {
 
 #[test]
 fn ours_share_an_hmac_key() {
-    in_turn(|| year([Kind::Vrrpd, Kind::Vrrpd], trailers()).unwrap_or_else(|error| panic!("{error}")));
+    beside_others(|| year([Kind::Vrrpd, Kind::Vrrpd], trailers()).unwrap_or_else(|error| panic!("{error}")));
 }
 
 #[test]
 fn roll_out_by_modes_refuses_nothing_and_has_one_master() {
-    in_turn(|| roll_out().unwrap_or_else(|error| panic!("{error}")));
+    beside_others(|| roll_out().unwrap_or_else(|error| panic!("{error}")));
 }
 
 #[test]
 fn keepalived_alone_with_secrets_of_version_2_restarts() {
-    in_turn(|| keepalived_restart().unwrap_or_else(|error| panic!("{error}")));
+    beside_others(|| keepalived_restart().unwrap_or_else(|error| panic!("{error}")));
 }
 
 #[test]
 fn ours_and_keepalived_share_secrets_of_version_2() {
-    in_turn(|| year([Kind::Vrrpd, Kind::Keepalived], secrets_of_version_2()).unwrap_or_else(|error| panic!("{error}")));
+    beside_others(|| {
+        year([Kind::Vrrpd, Kind::Keepalived], secrets_of_version_2()).unwrap_or_else(|error| panic!("{error}"))
+    });
 }
 
 #[test]
 fn keepalived_and_ours_share_secrets_of_version_2() {
-    in_turn(|| year([Kind::Keepalived, Kind::Vrrpd], secrets_of_version_2()).unwrap_or_else(|error| panic!("{error}")));
+    beside_others(|| {
+        year([Kind::Keepalived, Kind::Vrrpd], secrets_of_version_2()).unwrap_or_else(|error| panic!("{error}"))
+    });
 }
 
 fn wrong(problem: String) -> LabError {

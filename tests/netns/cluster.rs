@@ -15,7 +15,7 @@ use vrrpd::demo::probe::Probe;
 use vrrpd::demo::scratch::Scratch;
 use vrrpd::demo::watch::{Log, Watch};
 
-use crate::driver::{Daemon, Kind};
+use crate::driver::{self, Daemon, Kind};
 
 /// The nodes of one story. Fields are dropped in this order: daemons before the namespaces they live in.
 pub struct Cluster {
@@ -32,6 +32,8 @@ pub struct Cluster {
     files: BTreeMap<Node, String>,
     scratch: Scratch,
     starts: u32,
+    /// Where the daemon of a node was started last.
+    folders: BTreeMap<Node, PathBuf>,
 }
 
 impl Cluster {
@@ -41,8 +43,8 @@ impl Cluster {
         let watch = Watch::new(&lab, Arc::new(AtomicBool::new(false)))?;
         let probe = Probe::new(lab.client(), *plan.addresses.last().expect("a plan has an address"))?;
         let (plan, kinds, scratch) = (plan.clone(), kinds.to_vec(), Scratch::new()?);
-        let (daemons, files) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { daemons, probe, watch, lab, plan, kinds, files, scratch, starts: 0 })
+        let (daemons, files, folders) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { daemons, probe, watch, lab, plan, kinds, files, scratch, starts: 0, folders })
     }
 
     /// Builds the laboratory as [`Cluster::new`] does, for nodes whose configuration is given, one for each node.
@@ -84,11 +86,44 @@ impl Cluster {
 
     /// Starts a node's daemon; a dead host comes back to the switch.
     pub fn start(&mut self, node: Node) -> Result<(), LabError> {
+        self.lab.heal(node)?;
+        self.launch_fresh(node)
+    }
+
+    /// Starts a node's daemon, whatever its links are like.
+    pub fn launch_fresh(&mut self, node: Node) -> Result<(), LabError> {
         self.starts += 1;
         // A folder per start: a killed daemon leaves files behind that would disturb the next one.
         let folder = self.scratch.path().join(format!("{node}{}", self.starts));
         std::fs::create_dir(&folder).map_err(LabError::kernel(format!("make {}", folder.display())))?;
-        self.lab.heal(node)?;
+        self.launch(node, &folder)
+    }
+
+    /// Does what the service manager does after a daemon of ours has ended: `vrrpd release`; returns what it said.
+    pub fn release(&self, node: Node) -> Result<String, LabError> {
+        let Some(folder) = self.folders.get(&node).filter(|_| self.kind(node).is_ours()) else {
+            return Ok(String::new());
+        };
+        let mut command = driver::release(folder);
+        let tried = LabError::kernel(format!("run vrrpd release on node {node}"));
+        let output = self.lab.namespace(node)?.enter(move || command.output()).map_err(tried)?;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        match output.status.success() {
+            true => Ok(text),
+            false => Err(LabError::Daemon { name: format!("vrrpd release on node {node}"), problem: text }),
+        }
+    }
+
+    /// Starts a node's daemon again where it was, whatever way it ended; nothing happens while it runs.
+    pub fn relaunch(&mut self, node: Node) -> Result<(), LabError> {
+        let Some(folder) = self.folders.get(&node).cloned() else { return self.start(node) };
+        if self.daemons.contains_key(&node) {
+            return Ok(());
+        }
+        // Keepalived takes a child that nobody has waited for yet to be alive.
+        for file in ["main.pid", "vrrp.pid", "check.pid"] {
+            let _ = std::fs::remove_file(folder.join(file));
+        }
         self.launch(node, &folder)
     }
 
@@ -100,19 +135,15 @@ impl Cluster {
             None => Daemon::start(kind, lab, plan, node, folder)?,
         };
         self.daemons.insert(node, daemon);
+        self.folders.insert(node, folder.to_owned());
         Ok(())
     }
 
     /// Kills a node's daemon without a goodbye, and starts it again where it was: its files and its addresses stay.
     pub fn restart(&mut self, node: Node, pause: Duration) -> Result<(), LabError> {
-        let folder = self.folder(node)?;
-        self.daemons.remove(&node);
+        self.kill(node)?;
         self.watch.pause(pause)?;
-        // Keepalived takes a child that nobody has waited for yet to be alive.
-        for file in ["main.pid", "vrrp.pid", "check.pid"] {
-            let _ = std::fs::remove_file(folder.join(file));
-        }
-        self.launch(node, &folder)
+        self.relaunch(node)
     }
 
     /// Kills a node's daemon without a goodbye, and returns where its files are; they and its addresses stay.

@@ -114,7 +114,7 @@ impl Daemon {
 
     /// Returns what `vrrpd status` prints about it, and its exit code; of ours only.
     pub fn status(&self, arguments: &[&str]) -> Result<(String, i32), LabError> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vrrpd"));
+        let mut command = our_program();
         command.arg("status").arg("--runtime-dir").arg(self.folder.join("run")).args(arguments);
         let output = command.output().map_err(LabError::kernel("run vrrpd status"))?;
         Ok((String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().unwrap_or(-1)))
@@ -149,13 +149,23 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
     fs::write(path, text).map_err(LabError::kernel(format!("write {}", path.display())))
 }
 
+/// Our program; another build of it (optimised, say) is measured with `VRRPD_BINARY`.
+fn our_program() -> Command {
+    Command::new(std::env::var_os("VRRPD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_vrrpd").into()))
+}
+
+/// Makes the command line that takes away what a daemon of ours left that ran in this folder.
+pub fn release(folder: &Path) -> Command {
+    let mut command = our_program();
+    command.arg("release").arg("--runtime-dir").arg(folder.join("run"));
+    command
+}
+
 /// Makes our command line; the file's name says what language it is in.
 fn vrrpd(name: &str, text: &str, folder: &Path) -> Result<Command, LabError> {
     let config = folder.join(name);
     write(&config, text)?;
-    // Another build of it (optimised, say) is measured with VRRPD_BINARY.
-    let program = std::env::var_os("VRRPD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_vrrpd").into());
-    let mut command = Command::new(program);
+    let mut command = our_program();
     command.arg("run").arg("--config").arg(config).arg("--runtime-dir").arg(folder.join("run"));
     command.args(["--log", "text", "--exit-with-parent"]);
     Ok(command)

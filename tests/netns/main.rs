@@ -9,46 +9,52 @@
 #![expect(clippy::disallowed_methods, reason = "waits for real programs in real time")]
 
 mod accounts;
+mod announcements;
 mod article;
 mod authentication;
 mod balancer;
+mod chaos;
 mod cluster;
 mod conflict;
 mod conformance;
 mod crash;
 mod demo;
 mod driver;
+mod edges;
 mod flood;
 mod forgery;
 mod frozen;
 mod health;
+mod holding;
 mod hooks;
 mod intruder;
 mod laboratory;
 mod load;
 mod measure;
 mod neighbours;
+mod one_way;
 mod owner;
 mod processes;
 mod refusals;
 mod reload;
+mod repeat;
 mod routers;
 mod serving;
+mod splits;
 mod status;
 mod stories;
 mod story;
 mod systemd;
 mod tap;
 mod threats;
+mod turn;
 mod unit;
 mod upgrade;
 mod watching;
 mod web;
 
-use std::io::Write;
-use std::sync::{Mutex, Once, PoisonError};
-
 use driver::Kind::{Frr, Keepalived, Vrrpd, VrrpdConf};
+use turn::{beside_others, in_turn};
 
 /// Makes one test per story and pairing: `PAIRING::STORY`.
 macro_rules! tell {
@@ -57,7 +63,7 @@ macro_rules! tell {
             use super::*;
             $(#[test]
             fn $story() {
-                in_turn(|| story::tell(&stories::$story(), &$kinds));
+                beside_others(|| story::tell(&stories::$story(), &$kinds));
             })+
         })+
     };
@@ -100,12 +106,12 @@ macro_rules! measure {
 
 #[test]
 fn each_refusal_has_one_message_and_its_exit_code() {
-    in_turn(refusals::each_has_one_message_and_its_exit_code);
+    beside_others(refusals::each_has_one_message_and_its_exit_code);
 }
 
 #[test]
 fn second_daemon_is_refused_and_a_missing_interface_waited_for() {
-    in_turn(refusals::second_daemon_is_refused_and_a_missing_interface_waited_for);
+    beside_others(refusals::second_daemon_is_refused_and_a_missing_interface_waited_for);
 }
 
 measure! {
@@ -113,7 +119,6 @@ measure! {
     ours_host_death_lateness = host_death_lateness([Vrrpd, Vrrpd]);
     keepalived_advert_spacing = advert_spacing([Keepalived, Keepalived], 12.0);
     ours_advert_spacing = advert_spacing([Vrrpd, Vrrpd], 10.1);
-    ours_client_after_50_heals = client_after_50_heals([Vrrpd, Vrrpd]);
 }
 
 #[test]
@@ -164,22 +169,4 @@ fn demo_is_gone_after_ctrl_c() {
 #[test]
 fn demo_daemons_die_with_it() {
     in_turn(demo::its_daemons_die_with_it);
-}
-
-/// Runs one story at a time, whatever the number of test threads: they measure time. Says why when it does not run.
-fn in_turn(tell: impl FnOnce()) {
-    static TURN: Mutex<()> = Mutex::new(());
-    static SAY_ONCE: Once = Once::new();
-    if std::env::var_os("VRRPD_NETNS").is_none_or(|value| value != "1") {
-        // Not `eprintln!`, which the test harness keeps to itself when a test passes.
-        SAY_ONCE.call_once(|| {
-            let _ = writeln!(
-                std::io::stderr(),
-                "SKIPPED: the stories on the real kernel: VRRPD_NETNS is not 1 (./tests/run sets it; needs root)"
-            );
-        });
-        return;
-    }
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    tell();
 }

@@ -80,37 +80,6 @@ pub fn advert_spacing(kinds: &[Kind], limit: f64) {
     assert!((9.9..limit).contains(&mean) && longest < 200.0, "{kinds:?}: mean {mean:.3} ms, longest {longest:.3} ms");
 }
 
-/// After each of 50 healed splits the client must be answered by the winner, and must not have gone without an answer for
-/// more than two intervals (and what its own pauses cannot tell from that).
-pub fn client_after_50_heals(kinds: &[Kind]) {
-    let healed = (|| {
-        // Splits are quicker to come with quicker adverts.
-        let cluster = both_running(kinds, Plan { interval: Duration::from_millis(100), ..quick() })?;
-        let (mut worst, mut lost) = (Duration::ZERO, 0);
-        for round in 0..50 {
-            // Each side of the split in turn: the client is with the loser in one half of the rounds.
-            let node = if round % 2 == 0 { A } else { B };
-            cluster.isolate(node)?;
-            settle(&cluster, &[A, B])?;
-            let since = now();
-            cluster.heal(node)?;
-            settle(&cluster, &[A])?;
-            let awaited = format!("node a to answer the client after heal {}", round + 1);
-            cluster.watch.wait(&awaited, Duration::from_secs(2), |_| {
-                (cluster.probe.answered_by(Duration::from_millis(20)) == Some(A)).then_some(())
-            })?;
-            let outage = cluster.probe.outage(since, now());
-            let limit = cluster.plan.interval * 2 + outage.own_pause;
-            assert!(outage.gap <= limit, "heal {}: {:?} without an answer, at most {limit:?}", round + 1, outage.gap);
-            worst = worst.max(outage.gap);
-            lost += outage.lost;
-        }
-        eprintln!("50 heals {kinds:?}: {lost} requests lost in all, longest silence {worst:?}");
-        Ok::<_, LabError>(())
-    })();
-    healed.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
-}
-
 fn both_running(kinds: &[Kind], plan: Plan) -> Result<Cluster, LabError> {
     let mut cluster = Cluster::new(&plan, kinds)?;
     cluster.start(A)?;
