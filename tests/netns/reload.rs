@@ -16,7 +16,7 @@ use crate::in_turn;
 use crate::routers::{KEYS, Router, file};
 use crate::stories::{quick, steps};
 use crate::story::Act::Start;
-use crate::story::Step;
+use crate::story::{Miss, Step};
 
 /// How often the daemon is told to reload.
 const RELOADS: usize = 100;
