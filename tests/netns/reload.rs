@@ -16,7 +16,7 @@ use crate::in_turn;
 use crate::routers::{KEYS, Router, file};
 use crate::stories::{quick, steps};
 use crate::story::Act::Start;
-use crate::story::Step;
+use crate::story::{Miss, Step};
 
 /// How often the daemon is told to reload.
 const RELOADS: usize = 100;
@@ -85,7 +85,7 @@ fn changed(pair: &Pair, number: usize, node: Node) -> String {
         }
         8 => {
             web.lines = "checks = [{ name = \"link\", weight = 5 }]\n".to_owned();
-            more = "[check.link]\ninterface = \"eth0\"\ninterval = \"300ms\"\n".to_owned();
+            more = "[check.link]\ninterface = \"eth0\"\nrise = 2\n".to_owned();
         }
         9 => web.lines = "notify = \"/bin/true\"\n".to_owned(),
         10 => web.auth = String::new(),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod changes;
+mod many;
 mod pairs;
 
 #[allow(dead_code)] // a part of it is for the requirements of the RFCs

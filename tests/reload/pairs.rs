@@ -61,19 +61,21 @@ fn compare(seed: u64) -> usize {
     let groups = |params: &NodeParams, name: &str| {
         params.groups.iter().find(|group| group.members.iter().any(|member| member == name)).cloned()
     };
-    // In the order of the slots: numbers of the first configuration are places.
-    let kept: BTreeMap<RouterKey, String> = reloaded
-        .plan
-        .fates
-        .iter()
-        .zip(&after.routers)
+    let pairs = reloaded.plan.fates.iter().zip(&after.routers);
+    let equal: BTreeMap<RouterKey, String> = pairs
         .filter_map(|(fate, router)| match fate {
-            Fate::Kept(key) if groups(&before, &router.name) == groups(&after, &router.name) => {
-                Some((*key, router.name.clone()))
-            }
-            Fate::Kept(_) | Fate::Updated(_) | Fate::Replaced(_) | Fate::Added => None,
+            Fate::Kept(key) => Some((*key, router.name.clone())),
+            Fate::Updated(_) | Fate::Replaced(_) | Fate::Added => None,
         })
         .collect();
+    // Who is in a group waits for its mates: they must be equal, too.
+    let has_equal_mates = |name: &String| match groups(&before, name) {
+        Some(group) => group.members.iter().all(|mate| equal.values().any(|equal| equal == mate)),
+        None => true,
+    };
+    let is_undisturbed = |name: &String| groups(&before, name) == groups(&after, name) && has_equal_mates(name);
+    let kept: BTreeMap<RouterKey, String> =
+        equal.iter().filter(|(_, name)| is_undisturbed(name)).map(|(key, name)| (*key, name.clone())).collect();
     follow(&mut control, &mut subject, &before, &kept);
     kept.len()
 }
