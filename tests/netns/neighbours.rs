@@ -106,14 +106,12 @@ fn forms() -> Result<(), LabError> {
 
 fn repair() -> Result<(), LabError> {
     let mut cluster = Cluster::new(&plan(), &[Vrrpd, Vrrpd])?;
-    play(
-        &mut cluster,
-        "repair",
-        &steps! { Start(A) => [A], Anything; Start(B) => [A], Nothing; Isolate(B) => [A, B], Nothing; },
-    );
+    let steps = steps! { Start(A) => [A], Anything; Start(B) => [A], Nothing; Isolate(B) => [A, B], Nothing; };
+    play(&mut cluster, "repair", &steps);
     cluster.watch.pause(Duration::from_secs(6))?;
     let healed_at = now();
-    play(&mut cluster, "repair", &steps! { Heal(B) => [A], Anything; });
+    let steps = steps! { Heal(B) => [A], Anything; };
+    play(&mut cluster, "repair", &steps);
     let first = cluster.watch.wait("node a to announce again", Duration::from_secs(3), |log| {
         let wanted = Sight::Sent(Frame::Announcement { address: VIP_V4 });
         log.sightings().iter().find(|seen| seen.node == A && seen.at >= healed_at && seen.what == wanted).map(|s| s.at)
