@@ -35,7 +35,10 @@ impl Troubles {
 
     /// Ends what has been quiet for long enough.
     pub fn expire(&mut self, now: Instant) {
-        for (router, _) in self.open.extract_if(.., |_, (_, at)| *at + QUIET <= now) {
+        let is_over = |(_, at): &(Trouble, Instant)| *at + QUIET <= now;
+        let over: Vec<RouterKey> = self.open.iter().filter(|(_, open)| is_over(open)).map(|(key, _)| *key).collect();
+        for router in over {
+            self.open.remove(&router);
             self.reports.push((router, None));
         }
     }

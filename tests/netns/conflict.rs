@@ -89,7 +89,8 @@ fn handovers() -> Result<(), LabError> {
         let steps = steps! { Start(B) => [B], Anything; Start(A) => [A], Handover; };
         play(&mut cluster, "handover", &steps);
         cluster.watch.pause(ROUNDS)?;
-        play(&mut cluster, "handover", &steps! { Stop(A) => [B], Handover; });
+        let steps = steps! { Stop(A) => [B], Handover; };
+        play(&mut cluster, "handover", &steps);
         cluster.watch.pause(ROUNDS)?;
         for node in [A, B].into_iter().filter(|node| cluster.kind(*node).is_ours()) {
             let lines = cluster.lines(node);

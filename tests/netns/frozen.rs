@@ -49,7 +49,8 @@ fn frozen(has_lease: bool, preempt: bool) -> Result<(), LabError> {
     let lease = if has_lease { "vip_lease = \"2s\"\n" } else { "" };
     let file = |node| plan.toml(node).replace("[daemon]\n", &format!("[daemon]\n{lease}"));
     let mut cluster = Cluster::with_files(&plan, &[Vrrpd, Vrrpd], &[file(A), file(B)])?;
-    play(&mut cluster, "frozen", &steps! { Start(A) => [A], Anything; Start(B) => [A], Nothing; });
+    let steps = steps! { Start(A) => [A], Anything; Start(B) => [A], Nothing; };
+    play(&mut cluster, "frozen", &steps);
     let since = now();
     cluster.signal(A, Signal::SIGSTOP);
     cluster.watch.pause(FROZEN)?;

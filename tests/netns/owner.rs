@@ -72,7 +72,8 @@ fn plan(interval: Duration) -> Plan {
 
 fn begin(interval: Duration) -> Result<Cluster, LabError> {
     let mut cluster = Cluster::new(&plan(interval), &[Vrrpd, Vrrpd])?;
-    play(&mut cluster, "owner", &steps! { Start(A) => [A], Anything; Start(B) => [A], Nothing; });
+    let steps = steps! { Start(A) => [A], Anything; Start(B) => [A], Nothing; };
+    play(&mut cluster, "owner", &steps);
     Ok(cluster)
 }
 
