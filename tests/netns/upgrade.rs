@@ -47,7 +47,9 @@ fn upgrade_that_fails_leads_back() {
 /// In which anything comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that sends nothing for so long stood still with the machine.
-const STALL: Duration = Duration::from_millis(20);
+const STALL: Duration = Duration::from_millis(10);
+/// How many rounds may be spoilt by the machine for each that is judged.
+const TRIES: u32 = 8;
 /// How often an interval is upgraded in the short form.
 const ROUNDS: u32 = 3;
 
@@ -107,11 +109,27 @@ impl World {
         Ok(())
     }
 
+    /// Says whether the machine itself stood still for longer than this interval forgives; the pair is whole again then.
+    ///
+    /// At 10 ms the peers miss a Master after 36 ms, whatever it does: a host that gives it no processor for so long moves the address.
+    fn is_disturbed(&self, since: Duration) -> Result<bool, LabError> {
+        let cluster = &self.cluster;
+        cluster.watch.pause(cluster.plan.interval * 4 + Duration::from_millis(100))?;
+        let is_disturbed = cluster.probe.outage(since, now()).own_pause >= cluster.plan.interval.min(STALL) / 2;
+        if is_disturbed && cluster.plan.interval < Duration::from_millis(100) {
+            cluster
+                .watch
+                .wait("node a to hold the address", PATIENCE, |log| (cluster.holders(log) == [A]).then_some(()))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     /// From `since` on: one Master, no probe lost, and no advert later than the interval allows and once more. Returns how late one
     /// was at most.
     fn nothing_happened(&self, since: Duration) -> Duration {
         let (address, interval) = (self.cluster.address(), self.cluster.plan.interval);
-        self.cluster.watch.pause(interval * 4 + Duration::from_millis(100)).unwrap();
+        self.cluster.watch.pause(interval * 2).unwrap();
         let (spacing, moves, resigned) = self.cluster.watch.look(|log| {
             let moves = [A, B].map(|node| log.acquisitions(address, node, since).len());
             let resigned = log.adverts(A, since).iter().filter(|(_, priority)| *priority < 200).count();
@@ -133,8 +151,12 @@ impl World {
 fn goes_unnoticed(peer: Kind, interval: Duration) -> Result<(), LabError> {
     let world = World::new(peer, interval)?;
     let pid = world.daemon.id();
-    let rounds = std::env::var("VRRPD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    for round in 0..rounds {
+    let rounds: u32 = std::env::var("VRRPD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let mut judged = 0;
+    for round in 0..rounds * TRIES {
+        if judged == rounds {
+            break;
+        }
         world.replace(None)?;
         let fresh = fs::metadata(world.program()).map_err(LabError::kernel("look at the program"))?.ino();
         let since = now();
@@ -144,12 +166,18 @@ fn goes_unnoticed(peer: Kind, interval: Duration) -> Result<(), LabError> {
         assert!(said.ends_with(&format!("process id {pid} as before\n")), "{said}");
         let runs = fs::metadata(format!("/proc/{pid}/exe")).map_err(LabError::kernel("look at the daemon"))?.ino();
         assert_eq!(runs, fresh, "another program runs");
+        if world.is_disturbed(since)? {
+            eprintln!("upgrade | peer {peer:?} | {interval:?} | round {round} | the machine stood still, not judged");
+            continue;
+        }
+        judged += 1;
         let late = world.nothing_happened(since);
         eprintln!(
             "upgrade | peer {peer:?} | {interval:?} | round {round} | advert late by {late:?} | {}",
             said.trim_end()
         );
     }
+    assert!(judged > 0, "the machine stood still in each of {} rounds", rounds * TRIES);
     world.is_master()
 }
 
