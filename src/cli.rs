@@ -437,10 +437,13 @@ const RELOAD_EXAMPLES: &str = "\
 Examples:
   vrrpd reload --dry-run             What would change, and who would move
   vrrpd reload                       Change it
+  vrrpd reload --exec                After another version was installed: become
+                                     it, with the same addresses
 
 Exit codes:
-  0 done, 3 the daemon is not running, 69 the daemon refuses, 77 not permitted,
-  78 wrong configuration: everything is as it was
+  0 done, 3 the daemon is not running, 69 the daemon refuses, 70 the new program
+  failed and the old one goes on, 77 not permitted, 78 wrong configuration:
+  everything is as it was
 ";
 
 const KEYGEN_EXAMPLES: &str = "\

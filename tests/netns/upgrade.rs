@@ -47,7 +47,9 @@ fn upgrade_that_fails_leads_back() {
 /// In which anything comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that sends nothing for so long stood still with the machine.
-const STALL: Duration = Duration::from_millis(20);
+const STALL: Duration = Duration::from_millis(10);
+/// How many rounds may be spoilt by the machine for each that is judged.
+const TRIES: u32 = 8;
 /// How often an interval is upgraded in the short form.
 const ROUNDS: u32 = 3;
 
@@ -107,11 +109,29 @@ impl World {
         Ok(())
     }
 
+    /// Says whether the daemon, or the client, had to wait for a processor for longer than this interval forgives; the pair is whole
+    /// again then. `waited`: how long the daemon had waited before.
+    ///
+    /// At 10 ms the peers miss a Master after 36 ms, whatever it does: a host that gives it no processor for so long moves the address.
+    fn is_disturbed(&self, since: Duration, waited: Duration) -> Result<bool, LabError> {
+        let (cluster, starved) = (&self.cluster, waiting(self.daemon.id()).saturating_sub(waited));
+        cluster.watch.pause(cluster.plan.interval * 4 + Duration::from_millis(100))?;
+        let limit = cluster.plan.interval / 2;
+        let own_pause = cluster.probe.outage(since, now()).own_pause;
+        if cluster.plan.interval < Duration::from_millis(100) && (starved >= limit || own_pause >= limit) {
+            cluster
+                .watch
+                .wait("node a to hold the address", PATIENCE, |log| (cluster.holders(log) == [A]).then_some(()))?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     /// From `since` on: one Master, no probe lost, and no advert later than the interval allows and once more. Returns how late one
     /// was at most.
     fn nothing_happened(&self, since: Duration) -> Duration {
         let (address, interval) = (self.cluster.address(), self.cluster.plan.interval);
-        self.cluster.watch.pause(interval * 4 + Duration::from_millis(100)).unwrap();
+        self.cluster.watch.pause(interval * 2).unwrap();
         let (spacing, moves, resigned) = self.cluster.watch.look(|log| {
             let moves = [A, B].map(|node| log.acquisitions(address, node, since).len());
             let resigned = log.adverts(A, since).iter().filter(|(_, priority)| *priority < 200).count();
@@ -133,22 +153,38 @@ impl World {
 fn goes_unnoticed(peer: Kind, interval: Duration) -> Result<(), LabError> {
     let world = World::new(peer, interval)?;
     let pid = world.daemon.id();
-    let rounds = std::env::var("VRRPD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    for round in 0..rounds {
+    let rounds: u32 = std::env::var("VRRPD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let mut judged = 0;
+    for round in 0..rounds * TRIES {
+        if judged == rounds {
+            break;
+        }
         world.replace(None)?;
         let fresh = fs::metadata(world.program()).map_err(LabError::kernel("look at the program"))?.ino();
-        let since = now();
+        let (since, waited) = (now(), waiting(pid));
         let output = world.upgrade()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{output:?}\n{}", world.daemon.last_lines(30).join("\n"));
         assert!(said.ends_with(&format!("process id {pid} as before\n")), "{said}");
         let runs = fs::metadata(format!("/proc/{pid}/exe")).map_err(LabError::kernel("look at the daemon"))?.ino();
         assert_eq!(runs, fresh, "another program runs");
+        if world.is_disturbed(since, waited)? {
+            eprintln!("upgrade | peer {peer:?} | {interval:?} | round {round} | the machine stood still, not judged");
+            continue;
+        }
+        judged += 1;
         let late = world.nothing_happened(since);
         eprintln!(
             "upgrade | peer {peer:?} | {interval:?} | round {round} | advert late by {late:?} | {}",
             said.trim_end()
         );
+    }
+    if judged == 0 {
+        let loaded = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load: f64 = loaded.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assert!(load > cores as f64, "no processor in time in {} rounds, at a load of {load}", rounds * TRIES);
+        eprintln!("upgrade | peer {peer:?} | {interval:?} | not judged: a load of {load} on {cores} cores");
     }
     world.is_master()
 }
@@ -211,6 +247,14 @@ fn leads_back() -> Result<(), LabError> {
         world.cluster.watch.pause(world.cluster.plan.interval * 2)?;
     }
     world.is_master()
+}
+
+/// Returns how long the threads of a process have waited for a processor.
+fn waiting(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    // The second of three numbers, in nanoseconds.
+    Duration::from_nanos(texts.filter_map(|text| text.split(' ').nth(1)?.parse::<u64>().ok()).sum())
 }
 
 fn start(cluster: &Cluster, folder: &Path) -> Result<Process, LabError> {

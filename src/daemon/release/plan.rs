@@ -141,7 +141,9 @@ mod tests {
                 scope: 0,
                 is_secondary: false,
                 is_usable: true,
-                is_permanent: true,
+                is_duplicate: false,
+                is_deprecated: false,
+                lifetime: None,
                 peer: None,
             };
             let dump = Dump { links: vec![link.clone()], addresses: vec![address] };
