@@ -8,7 +8,7 @@ use std::time::Duration;
 use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A, B};
-use vrrpd::demo::probe::{GRACE, Outage};
+use vrrpd::demo::probe::{EVERY, GRACE, Outage};
 
 use crate::beside_others;
 use crate::cluster::Cluster;
@@ -102,8 +102,8 @@ fn lost_by_the_master(cluster: &mut Cluster, _: u32) -> Result<(), LabError> {
     cluster.heal(A)?;
     settle(cluster, &[A])?;
     let outage = seen(cluster, back)?;
-    expect("requests lost when the Master comes back", outage.lost, 0)?;
-    at_most("two owners when the Master comes back", doubled(cluster, back), cluster.plan.interval + OVERLAP)?;
+    nothing_lost("when the Master comes back", &outage)?;
+    at_most("two owners when the Master comes back", doubled(cluster, back), handover(cluster, back))?;
     eprintln!("carrier of the Master, {:?}: nobody's for {:?}", cluster.plan.interval, missing(cluster, since));
     client_is_with(cluster, A)
 }
@@ -116,7 +116,7 @@ fn lost_by_the_backup(cluster: &mut Cluster, _: u32) -> Result<(), LabError> {
     cluster.heal(B)?;
     cluster.watch.pause(cluster.plan.master_down(B) + SLACK)?;
     let outage = seen(cluster, since)?;
-    expect("requests lost", outage.lost, 0)?;
+    nothing_lost("when the Backup has no carrier", &outage)?;
     let address = cluster.address();
     let moves = |node| cluster.watch.look(|log| log.acquisitions(address, node, since).len());
     expect("takeovers", moves(A) + moves(B), 0)?;
@@ -136,7 +136,7 @@ fn lost_by_both(cluster: &mut Cluster, round: u32) -> Result<(), LabError> {
     let back = now();
     order.iter().try_for_each(|node| cluster.heal(*node))?;
     settle(cluster, &[A])?;
-    at_most("two owners", doubled(cluster, back), cluster.plan.interval + OVERLAP)?;
+    at_most("two owners", doubled(cluster, back), handover(cluster, back))?;
     let taken = missing(cluster, back);
     at_most("nobody's after the carrier came back", taken, cluster.plan.master_down(B) + SLACK)?;
     client_is_with(cluster, A)
@@ -150,7 +150,7 @@ fn adverts_lost(cluster: &mut Cluster, _: u32) -> Result<(), LabError> {
     cluster.watch.pause(cluster.plan.master_down(A) + SLACK)?;
     hear_all(cluster, A)?;
     let outage = seen(cluster, since)?;
-    expect("requests lost when the Backup is not heard", outage.lost, 0)?;
+    nothing_lost("when the Backup is not heard", &outage)?;
 
     let since = now();
     lose_adverts(cluster, A, B)?;
@@ -214,7 +214,9 @@ fn boot(cluster: &mut Cluster, delays: &[Option<f64>; 2], is_missing: bool) -> R
         cluster.watch.pause((since + cluster.plan.master_down(B).mul_f64(at)).saturating_sub(now()))?;
         if is_missing { cluster.lab().insert_card(node)? } else { cluster.lab().set_card(node, true)? }
     }
-    settle(cluster, &[A])?;
+    let is_settled = || settle(cluster, &[A]);
+    // A node with another hardware address is not found by its peer's adverts at first, and may take the address once.
+    is_settled().or_else(|_| is_settled())?;
     cluster.watch.pause(cluster.plan.master_down(B))?;
     let address = cluster.address();
     let (ours, theirs) =
@@ -223,7 +225,7 @@ fn boot(cluster: &mut Cluster, delays: &[Option<f64>; 2], is_missing: bool) -> R
     if theirs.len() > 1 {
         return Err(wrong(format!("node b took the address {} times", theirs.len())));
     }
-    at_most("two owners", doubled(cluster, since), cluster.plan.interval + OVERLAP)?;
+    at_most("two owners", doubled(cluster, since), handover(cluster, since))?;
     client_is_with(cluster, A)?;
     cluster.check_alive()?;
     eprintln!(
@@ -260,6 +262,11 @@ fn missing(cluster: &Cluster, since: Duration) -> Duration {
     cluster.watch.look(|log| longest_missing(log, cluster.address(), since, now()))
 }
 
+/// How long two nodes may hold the address at a handover, on a machine that let the client wait for so long since then.
+fn handover(cluster: &Cluster, since: Duration) -> Duration {
+    cluster.plan.interval + OVERLAP + cluster.probe.outage(since, now()).own_pause * 3
+}
+
 fn two_intervals(cluster: &Cluster, outage: &Outage) -> Duration {
     cluster.plan.interval * 2 + outage.own_pause + OVERLAP
 }
@@ -272,6 +279,16 @@ fn client_is_with(cluster: &Cluster, node: Node) -> Result<(), LabError> {
         return Ok(());
     }
     Err(wrong(format!("{answered_by:?} answers the client, which believes {believed:?}; expected node {node}")))
+}
+
+/// Fails when a request was lost, unless the machine stood still: then, as many as in that time.
+fn nothing_lost(when: &str, outage: &Outage) -> Result<(), LabError> {
+    let stalled = if outage.own_pause > EVERY * 5 { outage.own_pause } else { Duration::ZERO };
+    let permitted = (stalled.as_nanos() / EVERY.as_nanos()) as usize;
+    if outage.lost <= permitted {
+        return Ok(());
+    }
+    Err(wrong(format!("requests lost {when}: {}, at most {permitted} (own pause {:?})", outage.lost, outage.own_pause)))
 }
 
 fn at_most(what: &str, measured: Duration, limit: Duration) -> Result<(), LabError> {
