@@ -85,7 +85,7 @@ fn changed(pair: &Pair, number: usize, node: Node) -> String {
         }
         8 => {
             web.lines = "checks = [{ name = \"link\", weight = 5 }]\n".to_owned();
-            more = "[check.link]\nfile = \"/etc/passwd\"\ninterval = \"300ms\"\n".to_owned();
+            more = "[check.link]\nexec = \"/bin/true\"\ninterval = \"300ms\"\n".to_owned();
         }
         9 => web.lines = "notify = \"/bin/true\"\n".to_owned(),
         10 => web.auth = String::new(),
