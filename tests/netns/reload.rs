@@ -56,9 +56,9 @@ fn reload(pair: &Pair, node: Node, text: &str, outcome: &str) -> Result<(), LabE
     let told = |pair: &Pair| pair.cluster.lines(node).iter().filter(|line| line.contains(outcome)).count();
     let before = told(pair);
     pair.cluster.signal(node, Signal::SIGHUP);
-    pair.cluster
-        .watch
-        .wait(&format!("{outcome:?} of node {node}"), Duration::from_secs(5), |_| (told(pair) > before).then_some(()))
+    let awaited = format!("{outcome:?} of node {node}");
+    let seen = pair.cluster.watch.wait(&awaited, Duration::from_secs(5), |_| (told(pair) > before).then_some(()));
+    seen.map_err(|error| wrong(format!("{error}\n{text}\n{}", pair.cluster.account(now()))))
 }
 
 fn entered(pair: &Pair, node: Node) -> usize {
@@ -85,7 +85,7 @@ fn changed(pair: &Pair, number: usize, node: Node) -> String {
         }
         8 => {
             web.lines = "checks = [{ name = \"link\", weight = 5 }]\n".to_owned();
-            more = "[check.link]\ninterface = \"eth0\"\nrise = 2\n".to_owned();
+            more = "[check.link]\nexec = \"/bin/true\"\ninterval = \"300ms\"\n".to_owned();
         }
         9 => web.lines = "notify = \"/bin/true\"\n".to_owned(),
         10 => web.auth = String::new(),
