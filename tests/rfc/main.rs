@@ -2,6 +2,7 @@
 //!
 //! `docs/rfc9568-ledger.md` says which test belongs to which requirement; `bench` is what they stand on.
 
+#[allow(dead_code)] // a part of it is for reloads
 mod bench;
 
 mod adoption;
