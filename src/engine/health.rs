@@ -235,7 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::params::CheckKind;
+    use crate::engine::params::{CheckKind, FileSense};
 
     const PASS: CheckResult = CheckResult::Passed;
     const FAIL: CheckResult = CheckResult::Failed;
