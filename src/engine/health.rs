@@ -3,11 +3,15 @@
 //! One stop before: `engine::node`, which is told of each run of a check. One stop after: `engine::router`, which asks for
 //! the effective priority and for what keeps it out.
 
+mod extremes;
+
 use std::sync::Arc;
+
+use extremes::{gain, worst};
 
 use super::input::CheckResult;
 use super::output::{Reason, Verdict};
-use super::params::{CheckKind, CheckParams, Effect, FileSense, Initial, Track};
+use super::params::{CheckParams, Effect, Initial, Track};
 use super::snapshot::{CheckSnapshot, TrackSnapshot};
 use super::time::Instant;
 use crate::wire::field::Priority;
@@ -215,29 +219,6 @@ fn toll(base: Priority, effect: Effect, verdict: Verdict) -> Toll {
     }
 }
 
-/// Returns what a check does that nobody runs: the worst it could do.
-fn worst(base: Priority, effect: Effect) -> Toll {
-    match effect {
-        Effect::Fault { .. } => Toll { contribution: 0, is_fault: true, is_awaited: false },
-        Effect::Weight { .. } => {
-            let [passing, failing] = [Verdict::Passing, Verdict::Failing].map(|verdict| toll(base, effect, verdict));
-            if passing.contribution < failing.contribution { passing } else { failing }
-        }
-    }
-}
-
-/// Returns the most that a track could add.
-fn gain(effect: Effect, kind: &CheckKind) -> i32 {
-    match (effect, kind) {
-        (Effect::Fault { .. }, _) => 0,
-        (Effect::Weight { .. }, CheckKind::File { sense: FileSense::Number, .. }) => MOST_ADDED,
-        (Effect::Weight { weight, is_reversed }, _) => {
-            let is_gain = (weight > 0) != is_reversed;
-            if is_gain { i32::from(weight).abs() } else { 0 }
-        }
-    }
-}
-
 /// The highest effective priority of a node that does not own the addresses.
 const HIGHEST: i32 = 254;
 
@@ -254,6 +235,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::params::{CheckKind, FileSense};
 
     const PASS: CheckResult = CheckResult::Passed;
     const FAIL: CheckResult = CheckResult::Failed;

@@ -19,9 +19,10 @@ impl VirtualRouter {
         let interval = self.params.advertisement_interval.as_duration();
         let State::Master(master) = &mut self.state else { return };
         if master.withheld_until.is_some() {
+            let Some(local) = self.local else { return };
             match heard.priority {
                 // It has not been told yet, and is not to be before the addresses are here.
-                Some(priority) if priority < self.effective => return,
+                Some(priority) if rank((priority, heard.source), (self.effective, local.source)).is_lt() => return,
                 Some(_) => {}
                 None => self.declare(out),
             }

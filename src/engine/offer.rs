@@ -36,7 +36,10 @@ impl VirtualRouter {
             // The peers count already; only the own skew has changed.
             State::Master(master) => match master.offered_at {
                 Some(at) => master.advert_at = (at + after).max(now),
-                None if effective < from && !is_held_back => self.offer(now, out),
+                None if effective < from && !is_held_back => {
+                    self.declare(out);
+                    self.offer(now, out);
+                }
                 None => {}
             },
         }
@@ -76,8 +79,10 @@ impl VirtualRouter {
     /// Another member of its group offers its addresses; this one says that it does not, so that nobody takes hearsay for
     /// its resignation.
     pub fn insist(&mut self, out: &mut Outbox) {
-        if matches!(self.state, State::Master(_)) && !self.is_offering() {
-            self.send_advert(out);
+        match &self.state {
+            State::Master(master) if master.withheld_until.is_some() => self.declare(out),
+            State::Master(_) if !self.is_offering() => self.send_advert(out),
+            State::Initialize { .. } | State::Backup(_) | State::Master(_) => {}
         }
     }
 
