@@ -64,7 +64,7 @@ fn addresses(found: &mut Vec<String>, before: &RouterParams, after: &RouterParam
     if before.vips == after.vips {
         return;
     }
-    let names = |router: &RouterParams| router.vips.iter().map(|vip| place(vip)).collect::<Vec<_>>();
+    let names = |router: &RouterParams| router.vips.iter().map(place).collect::<Vec<_>>();
     let (old, new) = (names(before), names(after));
     if old != new {
         return listed(found, "addresses", &old, &new);
