@@ -57,29 +57,24 @@ pub struct Upgraded {
     pub begun: Begun,
     /// Version of the program that runs.
     pub version: String,
-    /// From the answer to the first sign of the next program.
-    pub took: Duration,
 }
 
 /// Asks a daemon to become the program on the disk, and waits until that or the old one answers.
 ///
-/// Blocks for some seconds, somewhat longer while hooks run. **Errors:** see [`UpgradeFailure`].
-pub fn upgrade(
-    runtime_dir: &Path,
-    now: impl Fn() -> Duration,
-    pause: impl Fn(Duration),
-) -> Result<Upgraded, UpgradeFailure> {
+/// Blocks for some seconds, somewhat longer while hooks run. `pause`: lets time pass. **Errors:** see [`UpgradeFailure`].
+pub fn upgrade(runtime_dir: &Path, pause: impl Fn(Duration)) -> Result<Upgraded, UpgradeFailure> {
+    // Grows for as long as it is the same program that answers.
+    let mut uptime_ms = client::status(runtime_dir).map_err(UpgradeFailure::Refused)?.status.uptime_ms;
     let begun = client::upgrade(runtime_dir).map_err(UpgradeFailure::Refused)?.upgrade;
-    let asked_at = now();
-    while now().saturating_sub(asked_at) < PATIENCE {
+    for _ in 0..LOOKS {
         pause(PACE);
         // Nobody listens for a moment.
         let Ok(reply) = client::status(runtime_dir) else { continue };
-        let took = now().saturating_sub(asked_at);
-        let is_next = Duration::from_millis(reply.status.uptime_ms) < took;
+        let is_next = reply.status.uptime_ms < uptime_ms;
+        uptime_ms = reply.status.uptime_ms;
         let Some(upgrade) = reply.status.upgrade.filter(|_| is_next) else { continue };
         return match upgrade.failure {
-            None => Ok(Upgraded { begun, version: reply.status.version, took }),
+            None => Ok(Upgraded { begun, version: reply.status.version }),
             Some(why) => Err(UpgradeFailure::Returned { begun, why }),
         };
     }
@@ -120,14 +115,14 @@ impl fmt::Display for UpgradeFailure {
                 write!(f, "version {} could not take over, version {} goes on: {why}", begun.to, begun.from)
             }
             Self::Silent(begun) => {
-                write!(f, "neither version {} nor version {} answers within {PATIENCE:?}", begun.to, begun.from)
+                write!(f, "neither version {} nor version {} answers", begun.to, begun.from)
             }
         }
     }
 }
 
-/// How long the next program is waited for: hooks may hold it up for 10 s, and it may take 5 s to fail.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How often the next program is looked for: hooks may hold it up for 10 s, and it may take 5 s to fail.
+const LOOKS: u32 = 1000;
 
-/// Between two questions.
+/// Between two looks.
 const PACE: Duration = Duration::from_millis(20);

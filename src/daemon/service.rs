@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::audit;
@@ -135,7 +135,7 @@ impl Service {
         server: Server,
         mut from_protocol: mpsc::Receiver<ToService>,
     ) -> Result<(), ServiceFailure> {
-        let _watchdog = Task(spawn_local(systemd::feed_watchdog(Heartbeat::new(self.protocol.clone()))));
+        spawn_local(systemd::feed_watchdog(Heartbeat::new(self.protocol.clone())));
         let params = Arc::clone(&self.params.borrow());
         audit::warn(&params);
         for note in settle_thread().iter().filter(|_| audit::runs_programs(&params)) {
@@ -471,15 +471,6 @@ pub(super) type Orders = mpsc::UnboundedReceiver<Order>;
 /// Returns the checks of a node that was just made, with their numbers.
 fn numbered(params: &NodeParams) -> Vec<(CheckKey, Arc<CheckParams>)> {
     (0..).map(CheckKey).zip(params.checks.iter().cloned()).collect()
-}
-
-/// A task that ends with this value.
-struct Task(JoinHandle<()>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Asks for a wish that makes addresses go, and waits until they are gone.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,13 +100,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let hidden = secrecy::hide();
     let path = options.config.clone().unwrap_or_else(config::default_path);
     let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
-    for warning in &loaded.warnings {
-        let (file, line, column) = (&warning.file, warning.line, warning.column);
-        match warning.severity() {
-            Severity::Note => tracing::info!("{file}:{line}:{column}: {}", warning.text()),
-            Severity::Warning | Severity::Error => tracing::warn!("{file}:{line}:{column}: {}", warning.text()),
-        }
-    }
+    tell_warnings(&loaded.warnings);
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;
     let settings = loaded.config.daemon.clone();
@@ -125,10 +119,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let (to_service, from_protocol) = mpsc::channel(CAPACITY);
     let mut node = Node::new(&params);
     let routers: Routers = node.routers().map(|(key, params)| (key, Arc::clone(params))).collect();
-    let past = Past::read(&runtime_dir).unwrap_or_else(|error| {
-        tracing::warn!("cannot read the state file: {error}");
-        None
-    });
+    let past = past(&runtime_dir);
     adopt(&mut node, past.as_ref(), &routers);
     let adopting = node.adopting().collect();
     let left = past.iter().flat_map(Past::left).collect();
@@ -174,6 +165,25 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
         Ok(result) => result.map_err(StartError::Service),
         Err(_) => Err(StartError::System(io::Error::other("the service thread panicked"))),
     }
+}
+
+/// Says what in a configuration deserves a second look.
+fn tell_warnings(warnings: &[config::Problem]) {
+    for warning in warnings {
+        let (file, line, column) = (&warning.file, warning.line, warning.column);
+        match warning.severity() {
+            Severity::Note => tracing::info!("{file}:{line}:{column}: {}", warning.text()),
+            Severity::Warning | Severity::Error => tracing::warn!("{file}:{line}:{column}: {}", warning.text()),
+        }
+    }
+}
+
+/// Reads what the process before this one left.
+fn past(runtime_dir: &Path) -> Option<Past> {
+    Past::read(runtime_dir).unwrap_or_else(|error| {
+        tracing::warn!("cannot read the state file: {error}");
+        None
+    })
 }
 
 /// Tells a node what the process before it left.

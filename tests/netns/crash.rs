@@ -39,7 +39,7 @@ fn cases(ms: u64) -> Vec<Case> {
     let plan = |version, family, addresses| Plan { version, family, addresses, interval, ..quick() };
     let mut plans =
         vec![plan(Version::V3, Family::V4, vec![VIP_V4]), plan(Version::V3, Family::V6, vec![VIP_LINK_LOCAL, VIP_V6])];
-    if ms % 1000 == 0 {
+    if ms.is_multiple_of(1000) {
         plans.push(plan(Version::V2, Family::V4, vec![VIP_V4]));
     }
     let pairs = [[Vrrpd, Vrrpd], [Vrrpd, Keepalived]];

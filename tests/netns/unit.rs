@@ -9,6 +9,7 @@ use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{A, B};
 use vrrpd::demo::probe::Outage;
 use vrrpd::demo::scratch::Scratch;
+use vrrpd::demo::watch::{Sight, Sighting};
 
 use crate::cluster::Cluster;
 use crate::driver::Kind::Vrrpd;
@@ -109,6 +110,16 @@ impl World {
         self.cluster.watch.wait("node a to hold the address alone", PATIENCE, |log| {
             (self.cluster.holders(log) == [A]).then_some(())
         })?;
+        let address = self.cluster.address();
+        let (left, taken) = self.cluster.watch.look(|log| {
+            let is_left =
+                |seen: &&Sighting| seen.at >= since && seen.node == A && seen.what == Sight::Released(address);
+            let left = log.sightings().iter().find(is_left).map(|seen| seen.at);
+            (left, log.acquisitions(address, B, since).first().copied())
+        });
+        if taken.is_some_and(|taken| left.is_none_or(|left| left > taken)) {
+            return Err(wrong(format!("node b took the address at {taken:?}, node a left it at {left:?}")));
+        }
         let outage = self.outage(since);
         eprintln!("unit hung | restarted after {took:?} | lost {} | silence {:?}", outage.lost, outage.gap);
         if took < Duration::from_secs(4) { Ok(()) } else { Err(wrong(format!("restarted after {took:?}"))) }
