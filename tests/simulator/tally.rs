@@ -16,6 +16,7 @@ pub fn name(kind: &EventKind) -> &'static str {
             Reason::Paused { .. } => "newcomers after a pause",
             Reason::Outranked { .. } => "outranked",
             Reason::Stopping => "stopping",
+            Reason::Deconfigured => "ended by reloads",
             Reason::InterfaceMissing => "interface missing",
             Reason::LinkDown => "link down",
             Reason::NoAddress => "no address",
