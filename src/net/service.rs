@@ -5,15 +5,16 @@
 //! One stop before: the protocol thread, through a channel of [`Wish`]. One stop after: a callback with [`Report`].
 
 mod entries;
+mod error;
 mod ownership;
 
 use std::fmt;
-use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use error::ServiceError;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -121,36 +122,6 @@ pub enum Report {
     Pulse,
     /// Something for the journal.
     Notice(Notice),
-}
-
-/// The service could not be opened.
-#[derive(Debug)]
-pub struct ServiceError {
-    what: &'static str,
-    source: io::Error,
-}
-
-impl ServiceError {
-    /// Says whether a missing privilege is the cause (exit code 77).
-    pub fn is_permission(&self) -> bool {
-        self.source.kind() == io::ErrorKind::PermissionDenied
-    }
-}
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot open {}: {}", self.what, self.source)?;
-        if self.is_permission() {
-            f.write_str("; needs CAP_NET_ADMIN and CAP_NET_RAW: run as root, or set AmbientCapabilities= in the unit")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ServiceError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
 }
 
 /// Pace of announcements.
