@@ -314,6 +314,7 @@ impl Watch {
     /// Checks what holds between two turns. `timeout`: of the node.
     pub fn settle(&mut self, now: u64, after: RouterSnapshot, timeout: Option<u64>) -> Result<(), String> {
         let is_master = after.state == StateName::Master;
+        self.has_just_sent = false;
         demand(!self.owes_acquire, "an advert was sent by a node that is no Master")?;
         demand(self.owes_transition.is_none(), "outputs of a change of state without the change")?;
         demand(after.state == self.state, "the snapshot names another state than the last event")?;
