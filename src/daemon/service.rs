@@ -7,6 +7,7 @@
 mod answers;
 mod lease;
 mod reloading;
+mod rivals;
 mod upgrading;
 
 use std::cell::RefCell;
@@ -321,7 +322,7 @@ impl Service {
             Output::Announce { router, vips } => Some(Wish::Announce { router: *router, vips: vips.clone() }),
             Output::Event(event) => {
                 self.write_down(now, event);
-                None
+                self.reach_rival(event)
             }
             Output::Send(_) | Output::Finished => None,
         }

@@ -23,7 +23,7 @@ use super::announce::{AnnounceCounters, Announcer};
 use super::conflict::Conflicts;
 use super::fixed::{FIXED, as_router};
 use super::links::{Change, Links, Watch};
-use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch};
+use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch, ask_anew};
 use super::notice::Notice;
 use super::prober::Prober;
 use super::routes::{self, Routes};
@@ -66,6 +66,14 @@ pub enum Wish {
     },
     /// The protocol thread began a turn then, and what it wanted in it was wished for before: leases may be renewed.
     Beat(Instant),
+    /// This host on the link of that interface can be reached again, as far as we know: what is sent to it is not to wait
+    /// for the kernel's next try.
+    Reach {
+        /// The interface's name.
+        interface: String,
+        /// The host.
+        host: IpAddr,
+    },
     /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
     /// whoever waits sets himself a limit.
     Settle(oneshot::Sender<()>),
@@ -332,6 +340,13 @@ impl<F: FnMut(Report)> NetService<F> {
                 announce(&mut self.announcer, &mut self.pace, router, vips);
             }
             Wish::Beat(at) => self.vips.beat(at),
+            Wish::Reach { interface, host } => {
+                if let Some(link) = self.links.named(&interface)
+                    && let Err(error) = ask_anew(link.index, host)
+                {
+                    tracing::debug!(%host, %error, "the kernel does not forget that a host did not answer");
+                }
+            }
             Wish::Settle(reply) => self.settling.push(reply),
             Wish::Withdrawn { params, reply } => self.withdrawing.push((params, reply)),
             Wish::Status { routers, reply } => {

@@ -33,9 +33,6 @@ use script::{Dice, Edge, Happening, Setting, Trouble, episode};
 
 /// Whether a killed daemon's addresses are taken away by `vrrpd release`, as the unit does.
 pub const RELEASES: bool = true;
-/// Whether interfaces get other names. A renamed interface keeps the address of a Master until `net::vips` takes it away
-/// there, too: two owners for as long as it is called otherwise.
-pub const RENAMES: bool = false;
 /// How long a round goes on beginning episodes.
 const ROUND: Duration = Duration::from_secs(15);
 /// Added to the master-down interval before a quiet point.

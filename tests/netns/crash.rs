@@ -17,6 +17,7 @@ use vrrpd::wire::field::{Family, Version};
 
 use crate::cluster::Cluster;
 use crate::driver::Kind::{self, Keepalived, Vrrpd};
+use crate::repeat::repeats;
 use crate::stories::quick;
 
 /// A pair and what it is told; node a, which is master, is ours.
@@ -51,7 +52,7 @@ fn cases(ms: u64) -> Vec<Case> {
 pub fn restart_is_not_noticed() {
     for case in cases(1000) {
         tell(&case, |cluster| {
-            for _ in 0..repetitions() {
+            for _ in 0..repeats() {
                 restart_unnoticed(cluster, Duration::from_millis(100))?;
             }
             Ok(())
@@ -63,7 +64,7 @@ pub fn restart_is_not_noticed() {
 pub fn restart_is_not_noticed_at_100_ms() {
     for case in cases(100) {
         tell(&case, |cluster| {
-            for _ in 0..repetitions() {
+            for _ in 0..repeats() {
                 restart_unnoticed(cluster, Duration::ZERO)?;
             }
             Ok(())
@@ -189,7 +190,7 @@ pub fn failback_from_keepalived_loses_nothing() {
     let plan = Plan { interval: Duration::from_millis(100), ..quick() };
     let kinds = [Vrrpd, Keepalived];
     tell(&Case { kinds, plan }, |cluster| {
-        for _ in 0..repetitions() * 5 {
+        for _ in 0..repeats() * 5 {
             cluster.die(A)?;
             settle(cluster, B)?;
             let since = now();
@@ -270,11 +271,6 @@ fn settle(cluster: &Cluster, holder: Node) -> Result<(), LabError> {
     let awaited = format!("node {holder} to hold the address");
     cluster.watch.wait(&awaited, patience, |log| (cluster.holders(log) == [holder]).then_some(()))?;
     cluster.watch.pause((cluster.plan.interval * 2).max(Duration::from_millis(1500)))
-}
-
-/// As often as `VRRPD_REPEAT` says.
-fn repetitions() -> u32 {
-    std::env::var("VRRPD_REPEAT").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
 /// What a busy machine may add.

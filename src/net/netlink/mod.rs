@@ -16,6 +16,7 @@ pub mod dump;
 pub mod follow;
 mod message;
 pub mod monitor;
+mod neighbour;
 pub mod requests;
 mod route;
 
@@ -27,6 +28,7 @@ use crate::engine::params::VipOptions;
 pub use dump::{Dump, DumpError, Dumper};
 pub use follow::{RouteMonitor, Touch};
 pub use monitor::Monitor;
+pub use neighbour::ask_anew;
 pub use requests::Requests;
 pub use route::{Entry, Leftover};
 

@@ -8,7 +8,6 @@ use vrrpd::demo::lab::{VIP_LINK_LOCAL, VIP_V6};
 use vrrpd::demo::plan::Plan;
 use vrrpd::wire::field::{Family, Version};
 
-use super::RENAMES;
 use crate::driver::Kind::{self, Keepalived, Vrrpd};
 use crate::repeat::{PACES, pair};
 
@@ -165,11 +164,7 @@ impl Trouble {
             Self::Stranger,
         ];
         let all: Vec<Self> = if kind.is_ours() { common.into_iter().chain(ours).collect() } else { common.to_vec() };
-        match dice.pick(&all) {
-            // In its place, so that a seed means the same otherwise.
-            Self::Renamed(node) if !RENAMES => Self::Down(node),
-            trouble => trouble,
-        }
+        dice.pick(&all)
     }
 }
 
