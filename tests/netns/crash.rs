@@ -185,8 +185,9 @@ pub fn late_start_is_that_of_a_newcomer() {
     }
 }
 
-/// A better node comes back to a Keepalived that holds the address: nothing is lost, however often.
-pub fn failback_from_keepalived_loses_nothing() {
+/// A better node comes back to a Keepalived that holds the address. That lets go when it hears the advert, and the
+/// announcement is right behind it: what comes in between is lost.
+pub fn failback_from_keepalived_loses_two_probes_at_most() {
     let plan = Plan { interval: Duration::from_millis(100), ..quick() };
     let kinds = [Vrrpd, Keepalived];
     tell(&Case { kinds, plan }, |cluster| {
@@ -198,7 +199,7 @@ pub fn failback_from_keepalived_loses_nothing() {
             settle(cluster, A)?;
             let outage = cluster.probe.outage(since, now());
             eprintln!("    {} of {} probes lost, longest silence {:?}", outage.lost, outage.sent, outage.gap);
-            if outage.lost > 0 {
+            if outage.lost > 2 {
                 return Err(wrong(format!("the failback lost probes: {outage:?}")));
             }
         }

@@ -152,8 +152,8 @@ fn late_start_is_that_of_a_newcomer() {
 }
 
 #[test]
-fn failback_from_keepalived_loses_nothing() {
-    in_turn(crash::failback_from_keepalived_loses_nothing);
+fn failback_from_keepalived_loses_two_probes_at_most() {
+    in_turn(crash::failback_from_keepalived_loses_two_probes_at_most);
 }
 
 #[test]
