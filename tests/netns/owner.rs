@@ -59,7 +59,8 @@ fn deleted_interface_is_a_fault() {
 #[test]
 fn carrier_lost_and_found() {
     in_turn(|| {
-        for interval in INTERVALS {
+        // At 10 ms `edges` has it, with what the machine's own pauses add.
+        for interval in INTERVALS.into_iter().filter(|interval| *interval >= Duration::from_millis(100)) {
             let story = stories::link_loss();
             story::tell(&story::Story { plan: plan(interval), ..story }, &[Vrrpd, Vrrpd]);
         }
