@@ -318,9 +318,10 @@ impl EventLoop {
     /// watches the rest of the time pass; a Master that lives never lets it come to that.
     fn arm(&mut self, now: Now) {
         let unwritten = self.effects.state().deadline();
-        let mut deadline = self.node.poll_timeout().into_iter().chain(unwritten).min();
+        let next = self.node.poll_timeout();
+        let mut deadline = next.into_iter().chain(unwritten).min();
         self.is_watching = false;
-        if let Some(at) = deadline.filter(|at| self.node.is_takeover_next() && self.node.poll_timeout() == Some(*at)) {
+        if let Some(at) = deadline.filter(|at| next == Some(*at) && self.node.is_takeover_next()) {
             self.is_watching = at.since(now.mono) <= WATCH;
             deadline = Some(at - WATCH);
         }

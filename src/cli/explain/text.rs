@@ -8,7 +8,6 @@ use crate::config::explain::differ::Difference;
 use crate::config::explain::outcome::{Failure, Move, What, Worth, detection};
 use crate::config::explain::seats::{Cluster, Seat, VirtualRouter};
 use crate::engine::params::{Preempt, Transport};
-use crate::wire::field::Version;
 
 /// Writes what two files say differently; empty when nothing is.
 pub fn differences(differences: &[Difference]) -> String {
@@ -79,10 +78,7 @@ fn heading(out: &mut String, router: &VirtualRouter) {
         all => all.join(", "),
     };
     let _ = writeln!(out, "{}: {vips} on {}", router.name, params.interface);
-    let version = match params.version {
-        Version::V2 => 2,
-        Version::V3 => 3,
-    };
+    let version = params.version.number();
     let way = match &params.transport {
         Transport::Unicast { also: None, .. } => "unicast",
         Transport::Unicast { also: Some(_), .. } => "unicast and multicast",
@@ -169,15 +165,20 @@ fn failures_of_all(out: &mut String, cluster: &Cluster, router: &VirtualRouter) 
         if router.nodes().all(here) {
             let failure = |node| Failure { node, what: What::Check(check.to_owned()) };
             let failures: Vec<Failure> = (0..router.seats.len()).map(failure).collect();
-            let end = match cluster.master(router, &failures).and_then(|node| router.node(node)) {
-                Some(seat) => format!("{} is master", seat.node),
-                None => "NOBODY has the address".to_owned(),
-            };
+            let end = outcome(router, cluster.master(router, &failures));
             let _ = writeln!(lines, "  {:<22} {end}", cut(check, 22));
         }
     }
     if !lines.is_empty() {
         let _ = write!(out, "\n  FAILS ON EVERY NODE\n{lines}");
+    }
+}
+
+/// Who is Master in the end.
+fn outcome(router: &VirtualRouter, master: Option<usize>) -> String {
+    match master.and_then(|node| router.node(node)) {
+        Some(seat) => format!("{} is master", seat.node),
+        None => "NOBODY has the address".to_owned(),
     }
 }
 
@@ -209,10 +210,7 @@ fn failures_of_pairs(out: &mut String, cluster: &Cluster, router: &VirtualRouter
     }
     out.push_str("\n  FAIL TOGETHER\n");
     for (one, other, together) in found.iter().take(PAIRS_SHOWN) {
-        let end = match together.and_then(|node| router.node(node)) {
-            Some(seat) => format!("{} is master", seat.node),
-            None => "NOBODY has the address".to_owned(),
-        };
+        let end = outcome(router, *together);
         let at = |failure: &Failure| {
             let node = router.node(failure.node).map_or("?", |seat| &seat.node);
             format!("{} on {}", name(&failure.what), cut(node, 12))

@@ -69,8 +69,8 @@ impl Cluster {
             note(
                 said(
                     "version",
-                    &number(a.version),
-                    &number(b.version),
+                    &a.version.number(),
+                    &b.version.number(),
                     "each refuses the other's adverts: two masters",
                 ),
                 true,
@@ -226,11 +226,4 @@ fn overlaps(one: &Seat, other: &Seat) -> bool {
         Transport::Unicast { also, .. } => *also,
     });
     (a.vrid, a.family) == (b.vrid, b.family) && matches!(groups, [Some(x), Some(y)] if x == y)
-}
-
-const fn number(version: Version) -> u8 {
-    match version {
-        Version::V2 => 2,
-        Version::V3 => 3,
-    }
 }

@@ -24,8 +24,9 @@ impl Service {
             | EventKind::Check { .. }
             | EventKind::Group(_) => None,
         };
-        let params = self.routers.borrow().get(&event.router?).cloned()?;
-        let host = rival.filter(|host| params.peers().iter().any(|peer| peer.address == *host))?;
+        let (host, routers) = (rival?, self.routers.borrow());
+        let params = routers.get(&event.router?)?;
+        params.peers().iter().find(|peer| peer.address == host)?;
         Some(Wish::Reach { interface: params.interface.clone(), host })
     }
 }

@@ -209,6 +209,19 @@ pub enum Scope {
     Other(u8),
 }
 
+impl Scope {
+    /// Returns the number that the kernel knows it by.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Global => 0,
+            Self::Site => 200,
+            Self::Link => 253,
+            Self::Host => 254,
+            Self::Other(number) => number,
+        }
+    }
+}
+
 /// Which checksum of version 3 over IPv4 is sent and believed; the forms are in `wire::checksum`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumPolicy {

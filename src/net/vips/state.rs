@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::keep::{LINES, MINUTE};
 use super::{VipId, Vips};
 use crate::engine::input::RouterKey;
-use crate::engine::params::{RouterParams, Scope, Vip};
+use crate::engine::params::{RouterParams, Vip};
 use crate::engine::time::Instant;
 use crate::net::links::Links;
 use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
@@ -222,13 +222,7 @@ pub(super) fn new_address(vip: &Vip, place: Place, lifetime: Option<u32>) -> New
         place,
         label: vip.label.clone(),
         broadcast: vip.broadcast,
-        scope: match vip.scope {
-            Scope::Global => 0,
-            Scope::Site => 200,
-            Scope::Link => 253,
-            Scope::Host => 254,
-            Scope::Other(number) => number,
-        },
+        scope: vip.scope.number(),
         lifetime,
         options: vip.options.clone(),
     }
