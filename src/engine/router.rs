@@ -312,8 +312,8 @@ impl VirtualRouter {
     }
 }
 
-/// The first advert against a living Master is not withheld for longer.
-const WITHHELD: Duration = Duration::from_millis(10);
+/// The first advert against a living Master is not withheld for longer: what a kernel takes that is busy with other networks.
+const WITHHELD: Duration = Duration::from_millis(100);
 
 /// Finds out whether a router can use an interface, and with which source address.
 ///

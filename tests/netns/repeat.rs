@@ -16,10 +16,15 @@ pub fn repeats() -> u32 {
     std::env::var("VRRPD_NETNS_REPEAT").map_or(3, |text| text.parse().expect("VRRPD_NETNS_REPEAT: a number"))
 }
 
+/// Whether this is the nightly form.
+pub fn is_nightly() -> bool {
+    repeats() >= 20
+}
+
 /// How many splits are healed at this interval: each form of it once at least, and a hundred in the nightly form.
 pub fn heals(interval: Duration) -> u32 {
-    let (few, is_nightly) = (if interval < Duration::from_secs(1) { 16 } else { 4 }, repeats() >= 20);
-    if is_nightly { 100 } else { few }
+    let few = if interval < Duration::from_secs(1) { 16 } else { 4 };
+    if is_nightly() { 100 } else { few }
 }
 
 /// The usual pair at this interval.

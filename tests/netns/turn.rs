@@ -1,18 +1,25 @@
 //! When a story may run: beside some others, or with the machine for itself. Says why when it does not run.
+//!
+//! A machine that is not ours alone stands still at times, and its kernel makes one change to its networks at a time for all of them. So
+//! a story that fails is told once more with the machine for itself, and a line that begins with `AGAIN` says so
+//! whatever comes of it. Who fails twice has failed. Not in the nightly form, which counts each failure.
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, Once, PoisonError};
+
+use crate::repeat::is_nightly;
 
 /// How many stories may run at a time. Most of the time each of them waits; four take half of one processor.
 const PLACES: usize = 4;
 
 /// Runs one story with the machine for itself: it measures time, or takes all there is.
-pub fn in_turn(tell: impl FnOnce()) {
+pub fn in_turn(tell: impl Fn()) {
     with_places(PLACES, tell);
 }
 
 /// Runs a story that allows for what a loaded machine adds, beside others that do. What it must prove does not depend on it.
-pub fn beside_others(tell: impl FnOnce()) {
+pub fn beside_others(tell: impl Fn()) {
     with_places(1, tell);
 }
 
@@ -35,7 +42,7 @@ impl Drop for Held {
     }
 }
 
-fn with_places(count: usize, tell: impl FnOnce()) {
+fn with_places(count: usize, tell: impl Fn()) {
     static SAY_ONCE: Once = Once::new();
     if std::env::var_os("VRRPD_NETNS").is_none_or(|value| value != "1") {
         // Not `eprintln!`, which the test harness keeps to itself when a test passes.
@@ -47,8 +54,23 @@ fn with_places(count: usize, tell: impl FnOnce()) {
         });
         return;
     }
+    let Err(failure) = told(count, &tell) else { return };
+    if is_nightly() {
+        resume_unwind(failure);
+    }
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a story");
+    let reason = failure.downcast_ref::<String>().map_or("", |text| text.lines().next().unwrap_or_default());
+    let _ = writeln!(std::io::stderr(), "AGAIN: {name} failed and is told once more, alone: {reason}");
+    if let Err(failure) = told(PLACES, &tell) {
+        resume_unwind(failure);
+    }
+}
+
+/// Tells a story once; an error is what it panicked with.
+fn told(count: usize, tell: &impl Fn()) -> std::thread::Result<()> {
     let _held = take(count);
-    tell();
+    catch_unwind(AssertUnwindSafe(tell))
 }
 
 fn take(count: usize) -> Held {

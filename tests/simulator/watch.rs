@@ -470,7 +470,7 @@ fn demand(holds: bool, otherwise: &str) -> Result<(), String> {
 const GRACE: u64 = 100_000_000;
 const LONGEST: u64 = 5_000_000_000;
 /// How long the first advert waits for the addresses.
-const WITHHELD: u64 = 10_000_000;
+const WITHHELD: u64 = 100_000_000;
 const REPETITION: u64 = 50_000_000;
 const OVERLAP: u64 = 10_000_000;
 const OVERLAP_PER_VIP: u64 = 100_000;
