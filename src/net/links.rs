@@ -58,7 +58,7 @@ pub enum Change {
     Address(Address),
     /// An address that was known went away, and not because we deleted it.
     AddressGone(Place),
-    /// What this name stands for changed: index, or up and down.
+    /// What this name stands for changed: index, hardware address, or up and down.
     Link(String),
     /// Notifications were lost.
     Lost,
@@ -181,6 +181,11 @@ impl Links {
         changed
     }
 
+    /// Says whether an interface of this name is told of.
+    pub fn is_watched(&self, name: &str) -> bool {
+        self.watch.interfaces.contains(name)
+    }
+
     /// Returns an interface as the engine sees it.
     pub fn interface(&self, name: &str) -> Interface {
         let view = self.by_name.get(name).and_then(|index| self.links.get(index));
@@ -257,7 +262,7 @@ impl Links {
                 None
             }
         };
-        let shown = |link: &Link| (link.is_up, link.is_running);
+        let shown = |link: &Link| (link.is_up, link.is_running, link.mac);
         if before.as_ref().is_some_and(|before| before.name == link.name && shown(before) == shown(&link)) {
             return;
         }

@@ -21,6 +21,7 @@
 pub mod announce;
 pub mod conflict;
 mod fixed;
+mod introduce;
 pub mod links;
 pub mod netlink;
 pub mod notice;

@@ -22,6 +22,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use super::announce::{AnnounceCounters, Announcer};
 use super::conflict::Conflicts;
 use super::fixed::{FIXED, as_router};
+use super::introduce::Introductions;
 use super::links::{Change, Links, Watch};
 use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch, ask_anew};
 use super::notice::Notice;
@@ -149,6 +150,7 @@ pub struct NetService<F> {
     routes: Routes,
     troubles: Troubles,
     conflicts: Conflicts,
+    introductions: Introductions,
     /// There while answers are awaited.
     prober: Option<Prober>,
     /// There while there are routes or rules to follow.
@@ -198,6 +200,7 @@ impl<F: FnMut(Report)> NetService<F> {
             routes: Routes::new(),
             troubles: Troubles::default(),
             conflicts: Conflicts::default(),
+            introductions: Introductions::default(),
             prober: None,
             follower: None,
             announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
@@ -258,6 +261,7 @@ impl<F: FnMut(Report)> NetService<F> {
             self.work();
         }
         self.tell();
+        self.introductions.begin();
         (self.on)(Report::Ready);
     }
 
@@ -307,13 +311,14 @@ impl<F: FnMut(Report)> NetService<F> {
     fn apply(&mut self, event: Event) {
         self.vips.turn((self.clock)());
         self.links.apply(event, &mut self.changes);
-        for change in self.changes.drain(..) {
+        for change in std::mem::take(&mut self.changes) {
             self.routes.apply(&change);
             match change {
                 Change::Lost => self.is_stale = true,
                 Change::Address(_) | Change::AddressGone(_) => self.vips.apply(&change, &self.links),
                 Change::Link(ref name) => {
                     self.vips.apply(&change, &self.links);
+                    self.introduce(&self.links.interface(name));
                     if self.links.named(name).is_some_and(|link| link.is_running) {
                         // While there was no carrier nothing was heard, and the switch may have forgotten the port.
                         for (router, vips) in self.vips.on_interface(name) {
@@ -410,6 +415,7 @@ impl<F: FnMut(Report)> NetService<F> {
             if interface.index.is_some_and(|index| !self.announcer.knows(index)) {
                 self.announcer.learn();
             }
+            self.introduce(&interface);
             (self.on)(Report::Interface(interface));
         }
         for (router, held) in self.vips.take_reports() {
@@ -440,16 +446,16 @@ impl<F: FnMut(Report)> NetService<F> {
     }
 
     /// Makes the view right again after notifications were lost or the socket failed.
+    ///
+    /// With another socket: after a loss the kernel drops without a word until all that waits was read, and that is older than a dump.
     async fn resynchronise(&mut self) {
-        if std::mem::take(&mut self.is_deaf) {
-            let error = "notification socket closed".to_owned();
-            (self.on)(Report::Notice(Notice::Netlink { error }));
-            while let Err(error) = Monitor::open().map(|monitor| self.monitor = monitor) {
-                (self.on)(Report::Notice(Notice::Netlink { error: error.to_string() }));
-                sleep(REOPEN).await;
-            }
-        } else {
-            (self.on)(Report::Notice(Notice::Overrun));
+        (self.on)(Report::Notice(match std::mem::take(&mut self.is_deaf) {
+            true => Notice::Netlink { error: "notification socket closed".to_owned() },
+            false => Notice::Overrun,
+        }));
+        while let Err(error) = Monitor::open().map(|monitor| self.monitor = monitor) {
+            (self.on)(Report::Notice(Notice::Netlink { error: error.to_string() }));
+            sleep(REOPEN).await;
         }
         self.read_all().await;
         self.vips.compare(&self.links);

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::{INTERFACE, Lab, Node};
 use vrrpd::demo::netlink::{Netlink, index_of};
 use vrrpd::demo::plan::Plan;
 use vrrpd::demo::process::Process;
 use vrrpd::wire::field::{Family, Version};
+
+use crate::processes::children;
 
 /// What runs on a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,9 +105,15 @@ impl Daemon {
         &self.folder
     }
 
-    /// Sends a signal to all of it.
+    /// Sends a signal to all of it; Keepalived does its work in a child.
     pub fn signal(&self, signal: Signal) {
-        self.processes.iter().for_each(|process| process.signal(signal));
+        for process in &self.processes {
+            let children = if self.kind == Kind::Keepalived { children(process.id()) } else { Vec::new() };
+            process.signal(signal);
+            for child in children.into_iter().filter_map(|child| i32::try_from(child).ok()) {
+                let _ = kill(Pid::from_raw(child), signal);
+            }
+        }
     }
 
     /// Returns all that it wrote.

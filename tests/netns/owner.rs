@@ -4,23 +4,37 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A, B};
 use vrrpd::demo::lab::{VIP_V4, VIP_V6};
 use vrrpd::demo::plan::Plan;
+use vrrpd::demo::probe::GRACE;
 use vrrpd::demo::watch::Sight;
 
 use crate::article::said;
 use crate::cluster::Cluster;
 use crate::driver::Kind::Vrrpd;
-use crate::in_turn;
+use crate::repeat::repeats;
 use crate::stories::{self, quick, steps};
 use crate::story::Act::Start;
 use crate::story::{self, Miss, Step, play};
+use crate::{beside_others, in_turn};
 
 const DELETE_V4: &[&str] = &["ip", "addr", "del", "10.77.1.1/32", "dev", "eth0"];
 const DELETE_V6: &[&str] = &["ip", "addr", "del", "fd00:77::1:1/128", "dev", "eth0"];
+/// The loopback interface changes again and again, and then our address goes.
+const FLOOD_AND_DELETE: &[&str] = &[
+    "sh",
+    "-c",
+    "{ for n in $(seq 8000); do
+         echo link set lo mtu 60001
+         echo link set lo mtu 60002
+       done
+       echo addr del 10.77.1.1/32 dev eth0
+     } | ip -batch -",
+];
 /// A removal is undone within this.
 const UNDONE: Duration = Duration::from_millis(50);
 /// For so long a busy machine may keep one thread waiting.
@@ -52,8 +66,18 @@ fn interface_that_goes_down_or_is_renamed_leaves_nothing_behind_and_comes_back()
 }
 
 #[test]
-fn deleted_interface_is_a_fault() {
-    in_turn(|| told(deleted()));
+fn deleted_interface_is_a_fault_and_another_in_its_place_is_heard_by_the_peer() {
+    beside_others(|| INTERVALS.into_iter().for_each(|interval| told(deleted_and_made_again(interval))));
+}
+
+#[test]
+fn lost_notifications_are_made_up_for() {
+    in_turn(|| told(overrun()));
+}
+
+#[test]
+fn another_hardware_address_is_told_to_the_clients() {
+    beside_others(|| told(other_mac()));
 }
 
 #[test]
@@ -193,12 +217,71 @@ fn down_and_renamed() -> Result<(), LabError> {
     Ok(())
 }
 
-fn deleted() -> Result<(), LabError> {
-    let cluster = begin(Duration::from_millis(100))?;
-    cluster.output(A, &["ip", "link", "del", "eth0"])?;
-    held_by(&cluster, &[B])?;
-    // It goes down before it goes away.
-    said(&cluster, A, "reason=\"interface does not exist\"")
+/// A card that goes and comes back has another hardware address, which the peer must learn to be heard from: it is Backup first and
+/// preempts a Master that it hears, and does not take the address because nobody speaks to it.
+fn deleted_and_made_again(interval: Duration) -> Result<(), LabError> {
+    let mut cluster = begin(interval)?;
+    for round in 0..repeats() {
+        cluster.lab().pull_card(A)?;
+        held_by(&cluster, &[B])?;
+        // It goes down before it goes away.
+        said(&cluster, A, "reason=\"interface does not exist\"")?;
+        let since = now();
+        cluster.lab().insert_card(A)?;
+        held_by(&cluster, &[A])?;
+        cluster.watch.pause(GRACE)?;
+        let outage = cluster.probe.outage(since, now());
+        let stalled = outage.own_pause.as_millis() as usize;
+        eprintln!("made again at {interval:?}: client lost {} (own pause {stalled} ms)", outage.lost);
+        let preempted =
+            cluster.lines(A).iter().filter(|line| line.contains("reason=\"master has lower priority 100\"")).count();
+        // In an interval of 10 ms the announcement can be later than the third advert.
+        if interval > Duration::from_millis(10) {
+            assert_eq!(preempted, 1 + round as usize, "{}", cluster.lines(A).join("\n"));
+            assert!(outage.lost <= stalled, "client lost {} (own pause {stalled} ms)", outage.lost);
+        }
+        cluster.check_alive()?;
+    }
+    Ok(())
+}
+
+/// More notifications while the daemon stands still than its socket holds (32 MiB); the last of them tells that its address is gone.
+/// At shorter intervals the peer takes over before so many are made.
+fn overrun() -> Result<(), LabError> {
+    let cluster = begin(Duration::from_secs(1))?;
+    // Ten removals in a minute would be a fault.
+    for _ in 0..repeats().min(8) {
+        let since = now();
+        cluster.signal(A, Signal::SIGSTOP);
+        cluster.output(A, FLOOD_AND_DELETE)?;
+        cluster.signal(A, Signal::SIGCONT);
+        let thawed_at = now();
+        held_by(&cluster, &[A]).map_err(|error| {
+            let addresses = cluster.output(A, &["ip", "-o", "addr", "show", "dev", "eth0"]).unwrap_or_default();
+            eprintln!("{addresses}{}", cluster.account(since));
+            error
+        })?;
+        let back = cluster.watch.look(|log| log.acquisitions(VIP_V4, A, since).first().copied());
+        let back = back.map(|at| at.saturating_sub(thawed_at)).unwrap_or(PATIENCE);
+        eprintln!("overrun: frozen {:?}, the address was back {back:?} later", thawed_at - since);
+        assert!(back <= UNDONE + STALL, "{back:?}");
+    }
+    assert_eq!(cluster.watch.look(|log| log.acquisitions(VIP_V4, B, Duration::ZERO).len()), 0, "the peer stays backup");
+    said(&cluster, A, "Netlink: receive buffer overrun; interfaces and addresses were read again")
+}
+
+/// The hardware address of the Master's interface is changed while it is up: the clients are told at once where its address is.
+fn other_mac() -> Result<(), LabError> {
+    let cluster = begin(Duration::from_secs(1))?;
+    cluster.output(A, &["ip", "link", "set", "eth0", "address", "02:77:00:00:00:aa"])?;
+    cluster.watch.pause(Duration::from_millis(500))?;
+    let since = now();
+    cluster.watch.pause(Duration::from_secs(5))?;
+    let outage = cluster.probe.outage(since, now() - GRACE);
+    assert_eq!(outage.lost, 0, "client lost some of {}", outage.sent);
+    held_by(&cluster, &[A])?;
+    assert_eq!(cluster.watch.look(|log| log.acquisitions(VIP_V4, B, Duration::ZERO).len()), 0, "the peer stays backup");
+    Ok(())
 }
 
 /// Waits until exactly these nodes hold both addresses, and one of them answers the client.

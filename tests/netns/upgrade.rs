@@ -22,6 +22,7 @@ use vrrpd::wire::field::{Family, Version};
 use crate::cluster::Cluster;
 use crate::driver::Kind::{self, Keepalived, Vrrpd};
 use crate::in_turn;
+use crate::repeat::repeats;
 
 #[test]
 fn upgrade_goes_unnoticed() {
@@ -50,8 +51,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_millis(10);
 /// How many rounds may be spoilt by the machine for each that is judged.
 const TRIES: u32 = 8;
-/// How often an interval is upgraded in the short form.
-const ROUNDS: u32 = 3;
 
 /// A pair whose first node runs a program that can be replaced.
 struct World {
@@ -153,7 +152,7 @@ impl World {
 fn goes_unnoticed(peer: Kind, interval: Duration) -> Result<(), LabError> {
     let world = World::new(peer, interval)?;
     let pid = world.daemon.id();
-    let rounds: u32 = std::env::var("VRRPD_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let rounds = repeats();
     let mut judged = 0;
     for round in 0..rounds * TRIES {
         if judged == rounds {

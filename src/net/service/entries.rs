@@ -39,12 +39,15 @@ impl<F: FnMut(Report)> NetService<F> {
     }
 
     /// Takes over what somebody did to routes and rules; `None`: the socket that tells of it is gone.
+    ///
+    /// After a loss the kernel drops without a word until all that waits was read, so another socket takes its place.
     pub(super) fn touched(&mut self, touch: Option<Touch>) {
-        if touch.is_none() {
+        let touch = touch.unwrap_or(Touch::Lost);
+        if touch == Touch::Lost {
             self.follower = None;
             self.follow();
         }
-        self.routes.touched(touch.unwrap_or(Touch::Lost));
+        self.routes.touched(touch);
     }
 
     /// Deletes the next few rules and routes that nobody wants; says whether there were any.

@@ -1,15 +1,18 @@
 //! The part of the service that is about who owns an address: leases, troubles, and when to look again.
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::{NetService, Report};
-use crate::engine::input::RouterKey;
+use crate::engine::input::{Interface, RouterKey};
 use crate::engine::time::Instant;
+use crate::net::announce::is_forwarding;
 use crate::net::conflict::Question;
 use crate::net::prober::Prober;
+use crate::wire::announce::{ARP_FRAME_LEN, ArpForm, NA_FRAME_LEN, write_gratuitous_arp, write_neighbor_advert};
 use crate::wire::inquiry::{arp_probe, neighbor_solicit};
 
 impl<F: FnMut(Report)> NetService<F> {
@@ -57,6 +60,31 @@ impl<F: FnMut(Report)> NetService<F> {
             IpAddr::V6(address) => {
                 let Some(source) = self.links.own_v6(question.interface) else { return };
                 self.announcer.send_frame(question.interface, &neighbor_solicit(mac, source, address));
+            }
+        }
+    }
+
+    /// Tells the neighbours of an interface's own addresses where they are, if they may believe something else.
+    pub(super) fn introduce(&mut self, interface: &Interface) {
+        let Some(link) = self.links.named(&interface.name).filter(|link| self.links.is_watched(&link.name)) else {
+            return;
+        };
+        let (Some(mac), index) = (link.mac, link.index) else { return };
+        let is_router = LazyCell::new(|| is_forwarding(&interface.name));
+        for address in self.introductions.due(interface, Some(mac)) {
+            match address {
+                IpAddr::V4(address) => {
+                    for form in ArpForm::ALL {
+                        let mut frame = [0; ARP_FRAME_LEN];
+                        write_gratuitous_arp(&mut frame, mac, address, form);
+                        self.announcer.send_frame(index, &frame);
+                    }
+                }
+                IpAddr::V6(address) => {
+                    let mut frame = [0; NA_FRAME_LEN];
+                    write_neighbor_advert(&mut frame, mac, address, *is_router);
+                    self.announcer.send_frame(index, &frame);
+                }
             }
         }
     }
