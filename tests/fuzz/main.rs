@@ -104,6 +104,18 @@ fn handover_ends_and_begins_in_one_turn() {
     assert!(routers.iter().all(|counters| counters.became_master > 1));
 }
 
+/// What the long run found: a member that lets go and preempts in one turn, and says farewell first.
+#[test]
+fn farewell_is_no_first_advert() {
+    let bytes = [
+        0x0b, 0x6f, 0x2a, 0xff, 0x06, 0x0a, 0x0a, 0xff, 0xff, 0x63, 0x30, 0xff, 0x15, 0x15, 0x15, 0x15, 0xff, 0x01,
+        0xff, 0xff, 0x63, 0x30, 0xff, 0x15, 0x15, 0x15, 0x15, 0x15, 0x15, 0x15, 0xff, 0xff, 0xff, 0x04, 0x2a, 0x00,
+        0x2a, 0x2a,
+    ];
+    let routers = property::check(&bytes);
+    assert_eq!(routers.iter().map(|counters| counters.became_master).collect::<Vec<_>>(), [2, 2]);
+}
+
 #[test]
 fn keepalived_conf() {
     run(&seeds::keepalived(), 8000, keepalived::check_keepalived);

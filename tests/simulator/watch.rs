@@ -43,6 +43,8 @@ pub struct Watch {
     inherited_until: Option<u64>,
     /// Master without an advert so far: the first is due before that.
     first_until: Option<u64>,
+    /// The last advert may have been the farewell after a handover, and not the first of a Master.
+    may_be_farewell: bool,
     /// `AcquireVips` without a change to Master, or `ReleaseVips` or a resignation of a Master without leaving.
     owes_transition: Option<StateName>,
     /// When the last advert that was no resignation went out.
@@ -114,6 +116,7 @@ impl Watch {
             owes_announcement: false,
             inherited_until: None,
             first_until: None,
+            may_be_farewell: false,
             owes_transition: None,
             advert_at: 0,
             announced_at: None,
@@ -149,6 +152,7 @@ impl Watch {
                 self.has_just_sent = true;
                 self.first_until = None;
                 let is_farewell = self.farewells > 0;
+                self.may_be_farewell = is_farewell;
                 self.farewells = self.farewells.saturating_sub(1);
                 if !is_farewell {
                     self.advert_at = now;
@@ -159,7 +163,8 @@ impl Watch {
             }
             Output::AcquireVips { .. } => {
                 let is_double = self.wants_vips && self.handover.is_none() && self.inherited_until.is_none();
-                self.first_until = (!had_just_sent).then_some(now);
+                self.may_be_farewell &= had_just_sent;
+                self.first_until = (!had_just_sent || self.may_be_farewell).then_some(now);
                 self.owes_acquire = false;
                 self.advert_at = now;
                 self.wants_vips = true;
@@ -301,6 +306,11 @@ impl Watch {
         if self.first_until.is_some() {
             self.first_until = Some(now + WITHHELD.min(self.interval / 2));
             let is_preempting = matches!(reason, Reason::Preempted { .. });
+            // What was sent right before the wish was its advert then, and no farewell.
+            if !is_preempting && std::mem::take(&mut self.may_be_farewell) {
+                self.first_until = None;
+                return Ok(());
+            }
             return demand(is_preempting, "addresses are wanted before the advert that says so");
         }
         Ok(())
