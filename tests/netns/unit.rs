@@ -1,5 +1,7 @@
 //! Our unit under a real systemd: start, stop, crash, hang, and the program replaced.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -7,19 +9,25 @@ use nix::unistd::Pid;
 use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{A, B};
+use vrrpd::demo::plan::Plan;
 use vrrpd::demo::probe::Outage;
 use vrrpd::demo::scratch::Scratch;
 use vrrpd::demo::watch::{Sight, Sighting};
 
 use crate::cluster::Cluster;
 use crate::driver::Kind::Vrrpd;
-use crate::in_turn;
 use crate::systemd::{Booted, PROGRAM};
 use crate::upgrade::{install, plan};
+use crate::{beside_others, in_turn};
 
 #[test]
 fn unit_serves_under_a_real_systemd() {
     in_turn(|| serves().unwrap_or_else(|error| panic!("{error}")));
+}
+
+#[test]
+fn key_is_a_credential_of_the_unit() {
+    beside_others(|| reads_a_credential().unwrap_or_else(|error| panic!("{error}")));
 }
 
 /// In which anything comes.
@@ -33,19 +41,60 @@ struct World {
 }
 
 fn serves() -> Result<(), LabError> {
+    tell(|world| {
+        world.install(&world.cluster.plan.toml(A), "")?;
+        world.play()
+    })
+}
+
+/// A key that root alone can read and the unit hands over; the peer has the same one in its file, and believes what it signs.
+fn reads_a_credential() -> Result<(), LabError> {
+    let key = format!("hex:{}", "5a".repeat(32));
+    let signed = |plan: &Plan, node, key: &str| format!("{}auth.hmac.keys = {{ 1 = \"{key}\" }}\n", plan.toml(node));
+    tell(|world| {
+        let file = world.systemd.path("/etc/vrrpd/web.key");
+        std::fs::create_dir_all(world.systemd.path("/etc/vrrpd")).map_err(LabError::kernel("make a directory"))?;
+        std::fs::write(&file, &key).map_err(LabError::kernel("write the key"))?;
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).map_err(LabError::kernel("hide the key"))?;
+        let toml = signed(&world.cluster.plan, A, "credential:web");
+        world.install(&toml, "[Service]\nLoadCredential=web:/etc/vrrpd/web.key\n")?;
+        world.systemd.systemctl(&["start", "vrrpd"])?;
+        world.held_by(A)?;
+        let with_another_key = signed(&world.cluster.plan, B, &key.replace("5a", "5b"));
+        world.cluster.configure(B, signed(&world.cluster.plan, B, &key));
+        world.cluster.start(B)?;
+        world.cluster.watch.pause(Duration::from_secs(5))?;
+        world.held_by(A)?;
+        world.cluster.stop(B)?;
+        // That the peer listens to what is signed, and to nothing else.
+        world.cluster.configure(B, with_another_key);
+        world.cluster.start(B)?;
+        world
+            .cluster
+            .watch
+            .wait("both to hold the address", PATIENCE, |log| (world.cluster.holders(log) == [A, B]).then_some(()))
+    })
+}
+
+/// Tells a story of a node with a systemd and a peer without; the journal comes with what goes wrong.
+fn tell(story: impl Fn(&mut World) -> Result<(), LabError>) -> Result<(), LabError> {
     let cluster = Cluster::new(&plan(Duration::from_secs(1)), &[Vrrpd, Vrrpd])?;
     let systemd = Booted::boot(cluster.lab(), A)?;
     let scratch = Scratch::new()?;
     let mut world = World { systemd, cluster, scratch };
-    install(&world.scratch.path().join("vrrpd"))?;
-    let told = world.systemd.install(&world.scratch.path().join("vrrpd"), &world.cluster.plan.toml(A), "");
-    told.and_then(|()| world.play()).map_err(|error| {
+    story(&mut world).map_err(|error| {
         let journal = world.systemd.journal().unwrap_or_default();
         LabError::Daemon { name: "the unit".to_owned(), problem: format!("{error}\n{journal}") }
     })
 }
 
 impl World {
+    fn install(&self, toml: &str, drop_in: &str) -> Result<(), LabError> {
+        let program = self.scratch.path().join("vrrpd");
+        install(&program)?;
+        self.systemd.install(&program, toml, drop_in)
+    }
+
     fn play(&mut self) -> Result<(), LabError> {
         self.starts()?;
         self.is_upgraded()?;
