@@ -13,10 +13,11 @@ use vrrpd::demo::watch::{Sight, Sighting};
 use crate::cluster::Cluster;
 use crate::driver::Kind::{self, Keepalived, Vrrpd};
 use crate::driver::config;
-use crate::in_turn;
+use crate::repeat::repeats;
 use crate::stories::{quick, steps};
 use crate::story::Act::Start;
 use crate::story::{Miss, Step, play};
+use crate::{beside_others, in_turn};
 
 const FROZEN: Duration = Duration::from_secs(10);
 /// From its continuation until everything is as it was.
@@ -27,45 +28,51 @@ const RIVALRY: Duration = Duration::from_secs(1);
 
 #[test]
 fn frozen_master_with_a_lease_loses_its_addresses_before_or_with_the_takeover() {
-    in_turn(|| told(frozen(&USUAL, true, true)));
+    beside_others(|| repeated(&USUAL, true, true));
 }
 
 #[test]
 fn frozen_master_with_a_lease_and_nopreempt_stays_backup_afterwards() {
-    in_turn(|| told(frozen(&USUAL, true, false)));
+    beside_others(|| repeated(&USUAL, true, false));
 }
 
 #[test]
 fn frozen_master_without_a_lease_comes_back_by_the_rules() {
-    in_turn(|| told(frozen(&USUAL, false, true)));
+    beside_others(|| repeated(&USUAL, false, true));
 }
 
 #[test]
 fn frozen_master_without_a_lease_and_nopreempt_becomes_backup() {
-    in_turn(|| told(frozen(&USUAL, false, false)));
+    beside_others(|| repeated(&USUAL, false, false));
 }
 
 #[test]
-fn frozen_master_comes_back_by_the_rules_at_shorter_intervals() {
-    in_turn(|| {
-        for ms in [100, 10] {
-            told(frozen(&Pair { interval: Duration::from_millis(ms), ..USUAL }, false, true));
-            told(frozen(&Pair { interval: Duration::from_millis(ms), ..USUAL }, true, true));
-        }
-    });
+fn frozen_master_at_100_ms_comes_back_by_the_rules() {
+    let pair = Pair { interval: Duration::from_millis(100), ..USUAL };
+    beside_others(|| [false, true].into_iter().for_each(|has_lease| repeated(&pair, has_lease, true)));
+}
+
+#[test]
+fn frozen_master_at_10_ms_comes_back_by_the_rules() {
+    let pair = Pair { interval: Duration::from_millis(10), ..USUAL };
+    in_turn(|| [false, true].into_iter().for_each(|has_lease| repeated(&pair, has_lease, true)));
 }
 
 #[test]
 fn frozen_master_with_a_keepalived_as_its_backup() {
-    in_turn(|| {
-        told(frozen(&Pair { kinds: [Vrrpd, Keepalived], ..USUAL }, true, true));
-        told(frozen(&Pair { kinds: [Vrrpd, Keepalived], ..USUAL }, false, false));
+    let pair = Pair { kinds: [Vrrpd, Keepalived], ..USUAL };
+    beside_others(|| {
+        [(true, true), (false, false)].into_iter().for_each(|(lease, preempt)| repeated(&pair, lease, preempt))
     });
 }
 
 #[test]
 fn frozen_keepalived_is_followed_once() {
-    in_turn(|| told(frozen(&Pair { kinds: [Keepalived, Vrrpd], ..USUAL }, false, true)));
+    beside_others(|| repeated(&Pair { kinds: [Keepalived, Vrrpd], ..USUAL }, false, true));
+}
+
+fn repeated(pair: &Pair, has_lease: bool, preempt: bool) {
+    (0..repeats()).for_each(|_| frozen(pair, has_lease, preempt).unwrap_or_else(|error| panic!("{error}")));
 }
 
 /// Who plays, and at which interval; node a is Master, and stands still.
@@ -141,8 +148,4 @@ fn both_held(sightings: &[Sighting], vip: std::net::IpAddr, from: Duration, to: 
         both += to.saturating_sub(last);
     }
     both
-}
-
-fn told(done: Result<(), LabError>) {
-    done.unwrap_or_else(|error| panic!("{error}"));
 }
