@@ -25,6 +25,10 @@ pub struct RunArgs {
     /// configuration, else /run/vrrpd]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub runtime_dir: Option<PathBuf>,
+    /// Directory of what outlives a reboot [default: $STATE_DIRECTORY, else
+    /// /var/lib/vrrpd, or another --runtime-dir itself]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
     /// Where and how to log [default: journald under systemd, else text]
     #[arg(long, value_name = "LOG")]
     pub log: Option<LogFormat>,
@@ -42,6 +46,7 @@ impl From<RunArgs> for daemon::Options {
             config: args.config,
             format: args.format.map(Into::into),
             runtime_dir: args.runtime_dir,
+            state_dir: args.state_dir,
             log: args.log.map(Into::into),
             exits_with_parent: args.exit_with_parent,
         }

@@ -17,6 +17,7 @@
 //! | [`record`] | one log line as values, and its three written forms |
 //! | [`release`] | takes care of what a dead daemon left |
 //! | [`state`] | what this process leaves to the next one |
+//! | [`state_dir`] | what outlives a reboot |
 //! | [`systemd`] | readiness, watchdog |
 //! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
@@ -39,6 +40,7 @@ mod secrecy;
 mod service;
 mod start;
 pub mod state;
+pub mod state_dir;
 pub mod systemd;
 mod telling;
 mod upgrade;

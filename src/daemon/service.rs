@@ -5,6 +5,7 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod failure;
 mod lease;
 mod reloading;
 mod rivals;
@@ -12,8 +13,6 @@ mod upgrading;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +34,7 @@ use super::logging::Log;
 use super::notices;
 use super::record::Record;
 use super::reload::Source;
+use super::state_dir::StateDir;
 use super::systemd;
 use super::telling::Withdrawal;
 use crate::child::settle_thread;
@@ -47,7 +47,8 @@ use crate::engine::params::{CheckParams, Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
-use crate::net::service::{NetService, Report, ServiceError, Wish};
+use crate::net::service::{NetService, Report, Wish};
+pub(super) use failure::ServiceFailure;
 use reloading::{Order, Reloading};
 use upgrading::Upgrading;
 
@@ -68,6 +69,8 @@ pub(super) struct Setup {
     pub adopting: Vec<RouterKey>,
     /// What an earlier process may have left without our mark: interface, address, prefix length.
     pub left: Vec<(String, IpAddr, u8)>,
+    /// Where what outlives a reboot is kept.
+    pub state_dir: StateDir,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -82,6 +85,7 @@ pub(super) struct Service {
     protocol: ProtocolHandle,
     adopting: Vec<RouterKey>,
     left: Vec<(String, IpAddr, u8)>,
+    state_dir: StateDir,
     hooks: Hooks,
     checks: Checks,
     guard: Guard,
@@ -97,7 +101,8 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service, and the way by which configurations come to [`Service::run`]; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Orders) {
-        let Setup { identity, source, params, routers, log, protocol, adopting, left, guard, origin } = setup;
+        let Setup { identity, source, params, routers, log, protocol, adopting, left, state_dir, guard, origin } =
+            setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
@@ -114,6 +119,7 @@ impl Service {
             protocol,
             adopting,
             left,
+            state_dir,
             hooks,
             checks,
             guard,
@@ -432,33 +438,6 @@ impl Service {
                 let name = routers.get(key).map_or("?", |params| &params.name);
                 tracing::info!("VRRP_Instance({name}) is in {state} STATE");
             }
-        }
-    }
-}
-
-/// Why the service thread ended before its time.
-#[derive(Debug)]
-pub(super) enum ServiceFailure {
-    /// Netlink or the packet socket cannot be opened.
-    Net(ServiceError),
-    /// The network service ended by itself.
-    NetEnded,
-    /// The checks ended by themselves.
-    ChecksEnded,
-    /// The control socket cannot be used.
-    Control(io::Error),
-    /// Neither another program nor this one once more could be executed.
-    Upgrade(io::Error),
-}
-
-impl fmt::Display for ServiceFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Net(error) => error.fmt(f),
-            Self::NetEnded => f.write_str("the network service ended by itself"),
-            Self::ChecksEnded => f.write_str("the checks ended by themselves"),
-            Self::Upgrade(error) => write!(f, "cannot execute any program: {error}"),
-            Self::Control(error) => write!(f, "cannot use the control socket: {error}"),
         }
     }
 }
