@@ -17,6 +17,7 @@ use crate::demo;
 mod args;
 mod check;
 mod convert;
+mod drain;
 mod explain;
 mod keygen;
 mod manual;
@@ -134,6 +135,12 @@ pub enum Command {
         after_long_help = RELOAD_EXAMPLES
     )]
     Reload(ReloadArgs),
+    /// Give addresses away without losing a packet, and stay away.
+    #[command(long_about = drain::DRAIN_ABOUT, after_long_help = drain::DRAIN_EXAMPLES)]
+    Drain(drain::DrainArgs),
+    /// Take part again after a drain.
+    #[command(long_about = drain::RESUME_ABOUT, after_long_help = drain::RESUME_EXAMPLES)]
+    Resume(drain::ResumeArgs),
     /// Print a fresh key for the HMAC trailer.
     #[command(
         long_about = "Print a fresh key for the HMAC trailer.\n\n\
@@ -191,6 +198,8 @@ fn dispatch(command: Command) -> ExitCode {
                 false => reload::run(&runtime_dir, args.dry_run),
             }
         }
+        Command::Drain(args) => drain::drain(args),
+        Command::Resume(args) => drain::resume(args),
         Command::Keygen => keygen::run().into(),
         Command::Release(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));

@@ -8,6 +8,7 @@
 //! | `service` | the service thread |
 //! | `checks` | runs the checks |
 //! | `reload` | reads the configuration again, and says what it changes |
+//! | `drains` | who was drained, and keeps it beyond a reboot |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
 //! | `heartbeat` | whether the protocol thread turns in time |
@@ -24,6 +25,7 @@
 pub mod audit;
 mod channel;
 mod checks;
+mod drains;
 mod effects;
 mod event_loop;
 mod guard;

@@ -5,6 +5,7 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod draining;
 mod failure;
 mod lease;
 mod reloading;
@@ -25,6 +26,7 @@ use tokio::time::{sleep, timeout};
 use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
 use super::checks::Checks;
+use super::drains::Drains;
 use super::event_loop::read_clocks;
 use super::guard::{Guard, Origin};
 use super::heartbeat::Heartbeat;
@@ -48,6 +50,7 @@ use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
 use crate::net::service::{NetService, Report, Wish};
+use draining::Draining;
 pub(super) use failure::ServiceFailure;
 use reloading::{Order, Reloading};
 use upgrading::Upgrading;
@@ -71,6 +74,8 @@ pub(super) struct Setup {
     pub left: Vec<(String, IpAddr, u8)>,
     /// Where what outlives a reboot is kept.
     pub state_dir: StateDir,
+    /// Who is drained since an earlier process.
+    pub drains: Drains,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -85,7 +90,7 @@ pub(super) struct Service {
     protocol: ProtocolHandle,
     adopting: Vec<RouterKey>,
     left: Vec<(String, IpAddr, u8)>,
-    state_dir: StateDir,
+    draining: Draining,
     hooks: Hooks,
     checks: Checks,
     guard: Guard,
@@ -101,8 +106,20 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service, and the way by which configurations come to [`Service::run`]; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Orders) {
-        let Setup { identity, source, params, routers, log, protocol, adopting, left, state_dir, guard, origin } =
-            setup;
+        let Setup {
+            identity,
+            source,
+            params,
+            routers,
+            log,
+            protocol,
+            adopting,
+            left,
+            state_dir,
+            drains,
+            guard,
+            origin,
+        } = setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
@@ -119,7 +136,7 @@ impl Service {
             protocol,
             adopting,
             left,
-            state_dir,
+            draining: Draining::new(state_dir, drains),
             hooks,
             checks,
             guard,
@@ -142,6 +159,7 @@ impl Service {
         server: Server,
         mut from_protocol: mpsc::Receiver<ToService>,
     ) -> Result<(), ServiceFailure> {
+        self.watch_drains();
         spawn_local(systemd::feed_watchdog(Heartbeat::new(self.protocol.clone())));
         let params = Arc::clone(&self.params.borrow());
         audit::warn(&params);

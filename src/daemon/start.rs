@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, ToService, to_protocol};
+use super::drains::Drains;
 use super::effects::Effects;
 use super::event_loop::{EventLoop, read_clocks, wanted_sockets};
 use super::guard::{Guard, Origin};
@@ -124,6 +125,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let (to_service, from_protocol) = mpsc::channel(CAPACITY);
     let mut node = Node::new(&params);
     let routers: Routers = node.routers().map(|(key, params)| (key, Arc::clone(params))).collect();
+    let drains = drains(&mut node, &state_dir);
     let past = past(&runtime_dir);
     adopt(&mut node, past.as_ref(), &routers);
     let adopting = node.adopting().collect();
@@ -151,6 +153,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
         adopting,
         left,
         state_dir,
+        drains,
         guard: guard.clone(),
         origin,
     };
@@ -207,6 +210,19 @@ fn past(runtime_dir: &Path) -> Option<Past> {
         tracing::warn!("cannot read the state file: {error}");
         None
     })
+}
+
+/// Tells a node who stays away since an earlier process; whose time is over meanwhile does not.
+fn drains(node: &mut Node, state_dir: &StateDir) -> Drains {
+    let mut drains = Drains::read(state_dir).unwrap_or_else(|error| {
+        let path = state_dir.path().display();
+        tracing::error!("cannot read in {path} who is drained, so nobody is: {error}");
+        Drains::default()
+    });
+    let now = read_clocks();
+    drains.expire(now.utc);
+    node.handle(now, Input::Drain(drains.for_engine()));
+    drains
 }
 
 /// Tells a node what the process before it left.

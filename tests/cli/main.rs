@@ -1,5 +1,6 @@
 //! The built binary from outside: what it prints, where, and with which exit code.
 
+mod drain;
 mod explain;
 mod keys;
 mod programs;
@@ -14,8 +15,20 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 10] =
-    ["run", "check", "convert", "explain", "keygen", "reload", "release", "status", "demo", "completions"];
+const COMMANDS: [&str; 12] = [
+    "run",
+    "check",
+    "convert",
+    "explain",
+    "keygen",
+    "reload",
+    "drain",
+    "resume",
+    "release",
+    "status",
+    "demo",
+    "completions",
+];
 
 #[test]
 fn every_example_is_quiet() {
