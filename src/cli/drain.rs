@@ -68,7 +68,7 @@ pub const DRAIN_EXAMPLES: &str = "\
 Examples:
   vrrpd drain --wait --reason \"kernel update\"
                                      The whole node, before a reboot
-  vrrpd drain web --for 30m          One instance and its group, for half an hour
+  vrrpd drain web --for 30m          One instance and its group, for a while
 
 Exit codes:
   0 done, 3 the daemon is not running, 64 wrong command line, 69 refused, or
@@ -151,7 +151,9 @@ fn print(text: &str) {
 }
 
 fn fail(error: &ClientError) -> ExitCode {
-    let _ = writeln!(io::stderr(), "vrrpd: {error}");
+    // A clause a line: for several instances they are many.
+    let text = error.to_string().replace("; ", "\n  ");
+    let _ = writeln!(io::stderr(), "vrrpd: {text}");
     ExitCode::from(error.exit_code())
 }
 

@@ -135,7 +135,7 @@ fn refused(plan: &Plan, way: &str) -> Result<(), LabError> {
     let cluster = started(plan, [Vrrpd, Vrrpd])?;
     cluster.isolate(B)?;
     cluster.watch.pause(cluster.plan.interval * 2)?;
-    let words = ["nobody would take over web: ", &format!("does not answer {way}; --force drains all the same")];
+    let words = ["nobody would take over web: ", &format!("does not answer {way}\n  --force drains all the same")];
     expect(&cluster, A, &["drain"], 69, &words)?;
     let status = crate::status::status(&cluster, A, "web")?;
     if status.state != "MASTER" || status.instance["drained"] != false {

@@ -186,7 +186,7 @@ impl Host {
         let params = &self.params;
         let group = params.groups.iter().find(|group| group.members.contains(&params.routers[router].name));
         let is_mate = |other: &usize| group.is_some_and(|group| group.members.contains(&params.routers[*other].name));
-        self.drained.contains(&router) || self.drained.iter().any(|other| is_mate(other))
+        self.drained.contains(&router) || self.drained.iter().any(is_mate)
     }
 
     pub fn note_drains(&mut self, at: u64) {
