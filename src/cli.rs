@@ -6,22 +6,28 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::config;
 use crate::control::render;
-use crate::daemon::{self, logging};
+use crate::daemon;
 use crate::demo;
 
+mod args;
 mod check;
 mod convert;
+mod drain;
 mod explain;
 mod keygen;
 mod manual;
 mod release;
 mod reload;
 mod upgrade;
+
+pub use args::{
+    CheckArgs, ConvertArgs, DemoArgs, ExplainArgs, FormatName, LogFormat, ReleaseArgs, ReloadArgs, RunArgs, StatusArgs,
+};
 
 /// Parses the arguments of this process, does what they say and returns its exit code.
 pub fn main() -> ExitCode {
@@ -129,6 +135,12 @@ pub enum Command {
         after_long_help = RELOAD_EXAMPLES
     )]
     Reload(ReloadArgs),
+    /// Give addresses away without losing a packet, and stay away.
+    #[command(long_about = drain::DRAIN_ABOUT, after_long_help = drain::DRAIN_EXAMPLES)]
+    Drain(drain::DrainArgs),
+    /// Take part again after a drain.
+    #[command(long_about = drain::RESUME_ABOUT, after_long_help = drain::RESUME_EXAMPLES)]
+    Resume(drain::ResumeArgs),
     /// Print a fresh key for the HMAC trailer.
     #[command(
         long_about = "Print a fresh key for the HMAC trailer.\n\n\
@@ -167,172 +179,6 @@ pub enum Command {
     },
 }
 
-/// Arguments of `vrrpd run`.
-#[derive(Args, Debug)]
-pub struct RunArgs {
-    /// Configuration file [default: /etc/vrrpd/vrrpd.toml, else
-    /// /etc/keepalived/keepalived.conf if only that exists]
-    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub config: Option<PathBuf>,
-    /// Language of the file [default: keepalived for a name ending in .conf,
-    /// else toml]
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatName>,
-    /// Directory of socket, state and lock [default: `runtime_dir` of the
-    /// configuration, else /run/vrrpd]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub runtime_dir: Option<PathBuf>,
-    /// Where and how to log [default: journald under systemd, else text]
-    #[arg(long, value_name = "LOG")]
-    pub log: Option<LogFormat>,
-    /// End when the process that started this one ends.
-    #[arg(long, hide = true)]
-    pub exit_with_parent: bool,
-    /// Only say whether the daemon would start, and which it is.
-    #[arg(long, hide = true)]
-    pub preflight: bool,
-}
-
-impl From<RunArgs> for daemon::Options {
-    fn from(args: RunArgs) -> Self {
-        Self {
-            config: args.config,
-            format: args.format.map(Into::into),
-            runtime_dir: args.runtime_dir,
-            log: args.log.map(Into::into),
-            exits_with_parent: args.exit_with_parent,
-        }
-    }
-}
-
-/// Arguments of `vrrpd check`.
-#[derive(Args, Debug)]
-pub struct CheckArgs {
-    /// Files to check, - for standard input [default: the file that run would
-    /// read]
-    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub paths: Vec<PathBuf>,
-    /// Language of the files [default: keepalived for a name ending in .conf,
-    /// else toml]
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatName>,
-    /// Print the problems as one JSON object on standard output [default: as
-    /// lines on standard error]
-    #[arg(long)]
-    pub json: bool,
-    /// Take warnings for errors; notes are none.
-    #[arg(long)]
-    pub strict: bool,
-    /// Do not look at the programs, key files and credentials that the files
-    /// name: they are for another host
-    #[arg(long)]
-    pub no_programs: bool,
-}
-
-/// Arguments of `vrrpd explain`.
-#[derive(Args, Debug)]
-pub struct ExplainArgs {
-    /// Files to explain together, such as those of two nodes [default: the file
-    /// that run would read]
-    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub paths: Vec<PathBuf>,
-    /// Language of the files [default: keepalived for a name ending in .conf,
-    /// else toml]
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<FormatName>,
-    /// Do not look at the key files and credentials that the files name: they
-    /// are for another host
-    #[arg(long)]
-    pub no_programs: bool,
-}
-
-/// Arguments of `vrrpd convert`.
-#[derive(Args, Debug)]
-pub struct ConvertArgs {
-    /// The keepalived.conf, - for standard input
-    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub path: PathBuf,
-}
-
-/// Arguments of `vrrpd status`.
-#[derive(Args, Debug)]
-pub struct StatusArgs {
-    /// The instance to show [default: all]
-    #[arg(value_name = "INSTANCE")]
-    pub instance: Option<String>,
-    /// Print JSON [default: a table]
-    #[arg(long)]
-    pub json: bool,
-    /// Directory of the daemon's socket [default: /run/vrrpd]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub runtime_dir: Option<PathBuf>,
-}
-
-/// Arguments of `vrrpd reload`.
-#[derive(Args, Debug)]
-pub struct ReloadArgs {
-    /// Only say what would change.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Become the program on the disk, too.
-    #[arg(long, conflicts_with = "dry_run")]
-    pub exec: bool,
-    /// Directory of the daemon's socket [default: /run/vrrpd]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub runtime_dir: Option<PathBuf>,
-}
-
-/// Arguments of `vrrpd release`.
-#[derive(Args, Debug)]
-pub struct ReleaseArgs {
-    /// Directory of the daemon's state and lock [default: /run/vrrpd]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub runtime_dir: Option<PathBuf>,
-}
-
-/// Arguments of `vrrpd demo`.
-#[derive(Args, Debug)]
-pub struct DemoArgs {}
-
-/// The language of a configuration file, as it is named on the command line.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FormatName {
-    /// vrrpd's own TOML
-    Toml,
-    /// keepalived.conf
-    Keepalived,
-}
-
-impl From<FormatName> for config::Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Toml => Self::Toml,
-            FormatName::Keepalived => Self::Keepalived,
-        }
-    }
-}
-
-impl From<LogFormat> for logging::Format {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Text => Self::Text,
-            LogFormat::Json => Self::Json,
-            LogFormat::Journald => Self::Journald,
-        }
-    }
-}
-
-/// Where log lines go and how they look.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// Lines of text on standard error
-    Text,
-    /// Lines of JSON on standard error
-    Json,
-    /// Fields to the system's journal
-    Journald,
-}
-
 /// Hands a command to its room.
 fn dispatch(command: Command) -> ExitCode {
     match command {
@@ -352,6 +198,8 @@ fn dispatch(command: Command) -> ExitCode {
                 false => reload::run(&runtime_dir, args.dry_run),
             }
         }
+        Command::Drain(args) => drain::drain(args),
+        Command::Resume(args) => drain::resume(args),
         Command::Keygen => keygen::run().into(),
         Command::Release(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));

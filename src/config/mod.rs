@@ -51,7 +51,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use duration::DurationError;
+pub use duration::{DurationError, parse as parse_duration};
 pub use error::{
     AddressError, AuthError, CheckError, ConfigError, ConflictError, Doubt, GroupError, HealthDoubt, HookError,
     KeyError, KeyHint, OptionError, Refusal, Remark, SeatsError, TargetError, ValueError, VipError,

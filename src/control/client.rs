@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::changes::Changes;
+use super::drain::{DrainReply, DrainRequest, Outcome, ResumeReply, ResumeRequest};
 use super::message::{Command, Refusal, Reload, SCHEMA};
 use super::server::CHANGE_PATIENCE;
 use super::socket_path;
@@ -70,6 +71,21 @@ pub fn reload(runtime_dir: &Path, dry_run: bool) -> Result<Changes, ClientError>
     let json = ask(runtime_dir, command, CHANGE_PATIENCE + PATIENCE)?;
     let reply: Reload = decode(&json, &socket_path(runtime_dir))?;
     Ok(reply.reload)
+}
+
+/// Has the daemon of a runtime directory give addresses away and stay away.
+///
+/// Returns when it is written down and begun. Blocks for as long as the daemon takes, about a minute at most.
+/// **Errors:** see [`ClientError`].
+pub fn drain(runtime_dir: &Path, request: DrainRequest) -> Result<Outcome, ClientError> {
+    let json = ask(runtime_dir, Command::Drain(request), CHANGE_PATIENCE + PATIENCE)?;
+    decode::<DrainReply>(&json, &socket_path(runtime_dir)).map(|reply| reply.drain)
+}
+
+/// Has the daemon of a runtime directory take part again. As [`drain`].
+pub fn resume(runtime_dir: &Path, request: ResumeRequest) -> Result<Outcome, ClientError> {
+    let json = ask(runtime_dir, Command::Resume(request), CHANGE_PATIENCE + PATIENCE)?;
+    decode::<ResumeReply>(&json, &socket_path(runtime_dir)).map(|reply| reply.resume)
 }
 
 fn ask(runtime_dir: &Path, command: Command, patience: Duration) -> Result<String, ClientError> {

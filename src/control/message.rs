@@ -4,10 +4,12 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::changes::Changes;
+use super::drain::{DrainReply, DrainRequest, ResumeReply, ResumeRequest};
 use super::status::Status;
 use super::upgrade::UpgradeReply;
 
@@ -15,7 +17,7 @@ use super::upgrade::UpgradeReply;
 pub const SCHEMA: u32 = 1;
 
 /// What a client asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The whole state; changes nothing.
     Status,
@@ -26,6 +28,10 @@ pub enum Command {
         /// Put the program on disk in the place of this one, too.
         exec: bool,
     },
+    /// Give addresses away and stay away.
+    Drain(DrainRequest),
+    /// Take part again.
+    Resume(ResumeRequest),
 }
 
 impl Command {
@@ -43,6 +49,8 @@ impl Command {
         let command = match request.command.as_str() {
             "status" => Self::Status,
             "reload" => Self::Reload { dry_run: take(&mut rest, "dry_run")?, exec: take(&mut rest, "exec")? },
+            "drain" => Self::Drain(take_all(&mut rest)?),
+            "resume" => Self::Resume(take_all(&mut rest)?),
             _ => return Err(RequestError::UnknownCommand(request.command)),
         };
         match rest.keys().next() {
@@ -52,20 +60,22 @@ impl Command {
     }
 
     /// Returns the request line, newline included.
-    pub fn to_line(self) -> String {
+    pub fn to_line(&self) -> String {
         match self {
             Self::Status => format!("{{\"schema\":{SCHEMA},\"command\":\"status\"}}\n"),
             Self::Reload { dry_run, exec } => {
                 format!("{{\"schema\":{SCHEMA},\"command\":\"reload\",\"dry_run\":{dry_run},\"exec\":{exec}}}\n")
             }
+            Self::Drain(request) => line("drain", request),
+            Self::Resume(request) => line("resume", request),
         }
     }
 
     /// Says whether only root may ask for it.
-    pub const fn is_change(self) -> bool {
+    pub const fn is_change(&self) -> bool {
         match self {
             Self::Status => false,
-            Self::Reload { .. } => true,
+            Self::Reload { .. } | Self::Drain(_) | Self::Resume(_) => true,
         }
     }
 }
@@ -77,6 +87,25 @@ fn take(rest: &mut Map<String, Value>, key: &'static str) -> Result<bool, Reques
         Some(Value::Bool(value)) => Ok(value),
         Some(_) => Err(RequestError::NotBool(key)),
     }
+}
+
+/// Takes all keys that are left out of a request.
+fn take_all<T: DeserializeOwned>(rest: &mut Map<String, Value>) -> Result<T, RequestError> {
+    serde_json::from_value(Value::Object(std::mem::take(rest)))
+        .map_err(|error| RequestError::Malformed(error.to_string()))
+}
+
+/// Returns a request line with the keys of `rest`.
+fn line(command: &str, rest: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        schema: u32,
+        command: &'a str,
+        #[serde(flatten)]
+        rest: &'a T,
+    }
+    // Plain values with names for keys: nothing that cannot be written. A daemon would refuse the empty line.
+    serde_json::to_string(&Line { schema: SCHEMA, command, rest }).unwrap_or_default() + "\n"
 }
 
 /// A request as it is written.
@@ -109,7 +138,7 @@ impl fmt::Display for RequestError {
             Self::Malformed(why) => write!(f, "request is not understood: {why}"),
             Self::Schema(number) => write!(f, "request has schema {number}, expected {SCHEMA}"),
             Self::UnknownCommand(command) => {
-                write!(f, "unknown command {command:?}, expected \"status\" or \"reload\"")
+                write!(f, "unknown command {command:?}, expected one of {COMMANDS}")
             }
             Self::UnknownKey(key) => write!(f, "unknown key {key:?} in request, expected \"schema\" and \"command\""),
             Self::NotBool(key) => write!(f, "{key:?} in request is no boolean, expected true or false"),
@@ -118,6 +147,9 @@ impl fmt::Display for RequestError {
 }
 
 impl std::error::Error for RequestError {}
+
+/// The commands that there are.
+const COMMANDS: &str = "status, reload, drain, resume";
 
 /// What a client is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -129,6 +161,10 @@ pub enum Reply {
     Upgrade(UpgradeReply),
     /// What a reload changed.
     Reload(Reload),
+    /// What a drain did.
+    Drain(DrainReply),
+    /// What a resume did.
+    Resume(ResumeReply),
     /// Nothing but the reason.
     Refusal(Refusal),
 }
@@ -194,10 +230,34 @@ mod tests {
     }
 
     #[test]
+    fn drain_and_resume_survive_the_way_to_the_daemon() {
+        let request = DrainRequest {
+            instances: vec!["web".into()],
+            for_ms: Some(1_800_000),
+            reason: Some("new \"disks\"\n".into()),
+            force: true,
+        };
+        let resume = Command::Resume(ResumeRequest { instances: vec!["web".into()] });
+        for command in [Command::Drain(request), Command::Drain(DrainRequest::default()), resume] {
+            let line = command.to_line();
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "one request is one line: {line}");
+            assert_eq!(Command::parse(line.trim_end().as_bytes()), Ok(command.clone()));
+            assert!(command.is_change());
+        }
+        let shortest = Command::parse(br#"{"schema":1,"command":"drain"}"#);
+        assert_eq!(shortest, Ok(Command::Drain(DrainRequest::default())));
+        let mistaken = Command::parse(br#"{"schema":1,"command":"drain","instance":"web"}"#).unwrap_err();
+        assert!(mistaken.to_string().contains("unknown field `instance`"), "{mistaken}");
+    }
+
+    #[test]
     fn refused_requests_say_what_was_expected() {
         for (line, why) in [
             (r#"{"schema":2,"command":"status"}"#, "request has schema 2, expected 1"),
-            (r#"{"schema":1,"command":"explode"}"#, r#"unknown command "explode", expected "status" or "reload""#),
+            (
+                r#"{"schema":1,"command":"explode"}"#,
+                r#"unknown command "explode", expected one of status, reload, drain, resume"#,
+            ),
             (
                 r#"{"schema":1,"command":"status","force":true}"#,
                 r#"unknown key "force" in request, expected "schema" and "command""#,

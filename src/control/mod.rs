@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`message`] | requests and replies as values |
 //! | [`changes`] | what a reload changes, as values and as text |
+//! | [`drain`] | drain and resume: request, answer, text |
 //! | [`status`] | the status reply from engine snapshots |
 //! | [`upgrade`] | a live upgrade: the answer, the status, the wait |
 //! | [`summands`] | the effective priority as a sum in words |
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub mod changes;
 pub mod client;
+pub mod drain;
 pub mod lock;
 pub mod message;
 pub mod render;

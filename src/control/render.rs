@@ -2,6 +2,7 @@
 //!
 //! One stop before: `control::client`. One stop after: the terminal.
 
+mod drain;
 mod health;
 mod trust;
 
@@ -133,6 +134,7 @@ fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
     if instance.state == State::Fault {
         found.push(format!("{name}: FAULT, {}", clean(&instance.reason)));
     }
+    found.extend(drain::problem(instance));
     let wrong: Vec<&AddressStatus> = instance.addresses.iter().filter(|address| is_wrong(instance, address)).collect();
     if let Some(first) = wrong.first() {
         let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
@@ -202,6 +204,9 @@ fn block(out: &mut String, instance: &InstanceStatus, all_addresses: bool, paint
         instance.since
     );
     let _ = writeln!(out, "  why        {}", clean(&instance.reason));
+    if let Some(line) = drain::line(instance) {
+        let _ = writeln!(out, "  drained    {line}");
+    }
     let _ = writeln!(out, "  priority   {}", health::priority(instance));
     let _ = writeln!(out, "  master     {}", master(instance));
     if let Some(line) = trust::auth(instance) {

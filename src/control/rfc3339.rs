@@ -21,6 +21,39 @@ pub fn format(utc: Duration) -> String {
     )
 }
 
+/// Reads what [`format`] writes, with or without a fraction of a second; `None`: it is something else, or before 1970.
+pub fn parse(text: &str) -> Option<Duration> {
+    let (day, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let [year, month, day] = numbers(day, '-')?;
+    let [hour, minute, second] = numbers(time, ':')?;
+    let is_fraction = (1..=3).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if year > 9999 || hour > 23 || minute > 59 || second > 59 || !is_fraction {
+        return None;
+    }
+    let millis: u64 = format!("{fraction:0<3}").parse().ok()?;
+    let days = days(year, month, day)?;
+    Some(Duration::from_millis((days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second) * 1000 + millis))
+}
+
+/// Reads three numbers of digits alone.
+fn numbers(text: &str, separator: char) -> Option<[u64; 3]> {
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten();
+    let numbers: Option<Vec<u64>> = text.split(separator).map(number).collect();
+    numbers?.try_into().ok()
+}
+
+/// Returns the day counted from 1970-01-01; `None` where there is no such day, or it is earlier. The reverse of [`date`].
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    let year_from_march = if month <= 2 { year.checked_sub(1)? } else { year };
+    let month_from_march = if month <= 2 { month + 9 } else { month.checked_sub(3)? };
+    let year_of_era = year_from_march % 400;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day.checked_sub(1)?;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = (year_from_march / 400 * DAYS_PER_ERA + day_of_era).checked_sub(DAYS_TO_1970)?;
+    (date(days) == (year, month, day)).then_some(days)
+}
+
 /// Returns year, month (1 to 12) and day (1 to 31) of a day counted from 1970-01-01, in the Gregorian calendar.
 ///
 /// Counts years from March, so that the leap day is the last of its year, and in eras of 400 years, which are all of
@@ -64,6 +97,32 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59.000Z"),
         ] {
             assert_eq!(format(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for millis in [0, 951_782_400_000, 1_709_164_800_999, 1_795_336_083_417, 253_402_300_799_999] {
+            let utc = Duration::from_millis(millis);
+            assert_eq!(parse(&format(utc)), Some(utc));
+        }
+        assert_eq!(parse("1970-01-02T00:00:00Z"), Some(Duration::from_secs(SECONDS_PER_DAY)));
+        assert_eq!(parse("1970-01-01T00:00:00.5Z"), Some(Duration::from_millis(500)));
+        for text in [
+            "",
+            "1970-01-01",
+            "1970-01-01T00:00:00",
+            "1969-12-31T23:59:59Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-+1-01T00:00:00Z",
+            "99999-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
         }
     }
 

@@ -51,6 +51,7 @@ pub fn router(name: &str) -> RouterSnapshot {
         }],
         tracks: Vec::new(),
         counters,
+        drained: None,
     }
 }
 

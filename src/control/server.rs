@@ -137,7 +137,7 @@ pub struct Peer {
 
 impl Peer {
     /// Says whether it may ask for `command`: everyone who could open the socket for reads, root alone for changes.
-    pub const fn may(self, command: Command) -> bool {
+    pub const fn may(self, command: &Command) -> bool {
         !command.is_change() || self.uid == 0
     }
 }
@@ -156,7 +156,7 @@ where
     F: Future<Output = Reply>,
 {
     /// A change may take longer than a look: a large configuration is read and checked first.
-    fn patience_for(&self, command: Command) -> Duration {
+    fn patience_for(&self, command: &Command) -> Duration {
         if command.is_change() { CHANGE_PATIENCE } else { self.patience * 3 / 5 }
     }
 
@@ -199,7 +199,7 @@ where
     async fn reply(&self, request: &[u8], peer: Peer, writer: &mut (impl AsyncWriteExt + Unpin)) -> Option<()> {
         let turn = self.turn.acquire().await.ok()?;
         let reply = match Command::parse(request) {
-            Ok(command) if peer.may(command) => timeout(self.patience_for(command), (self.answer)(command, peer))
+            Ok(command) if peer.may(&command) => timeout(self.patience_for(&command), (self.answer)(command, peer))
                 .await
                 .unwrap_or_else(|_elapsed| Reply::refusal("protocol thread does not answer")),
             Ok(_) => Reply::refusal("only root may change anything"),
@@ -451,7 +451,7 @@ mod tests {
     #[test]
     fn only_root_may_change() {
         let peer = Peer { uid: 1000, pid: None };
-        assert!(peer.may(Command::Status));
+        assert!(peer.may(&Command::Status));
         assert!(!Command::Status.is_change());
     }
 }

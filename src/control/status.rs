@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use trust::AuthStatus;
 use trust::{all_reasons, auth_status, found_reasons, offset_ms};
 
+use super::drain::DrainStatus;
 use super::message::SCHEMA;
 use super::rfc3339;
 use super::upgrade::UpgradeStatus;
@@ -96,6 +97,9 @@ pub struct InstanceStatus {
     pub authentication: Option<AuthStatus>,
     /// Whether it stays away on request.
     pub drained: bool,
+    /// Since when, until when, and why; none: it does not, or the daemon does not say.
+    #[serde(default)]
+    pub drain: Option<DrainStatus>,
     /// The Master it knows, itself included.
     pub master: Option<MasterStatus>,
     /// One per VIP, in the order of the configuration.
@@ -317,7 +321,8 @@ fn instance(now: Now, seen: Seen<'_>, checks: &BTreeMap<&str, &CheckSnapshot>) -
         advert_interval_ms: milliseconds(params.advertisement_interval.as_duration()),
         master_down_ms: milliseconds(router.master_down),
         authentication: Some(auth_status(&params.auth)),
-        drained: false,
+        drained: router.drained.is_some(),
+        drain: None,
         master: router.master.map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
         addresses: addresses(params, present),
         troubles: troubles.to_vec(),

@@ -225,6 +225,7 @@ impl Hooks {
                 | EventKind::PreemptDelay { .. }
                 | EventKind::Paused { .. }
                 | EventKind::HandedOver { .. }
+                | EventKind::Vacant { .. }
                 | EventKind::Check { .. },
                 _,
             ) => {}

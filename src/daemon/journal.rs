@@ -90,6 +90,11 @@ impl Journal {
         self.log.write(now.utc, Record { kind: Some(Kind::Signal), ..Record::new(Level::Info, message) });
     }
 
+    /// Writes the line of who was drained or resumed.
+    pub fn write_drain(&self, now: Now, message: String) {
+        self.log.write(now.utc, Record { kind: Some(Kind::Drain), ..Record::new(Level::Info, message) });
+    }
+
     /// Writes the line of what became of a hook.
     pub fn write_hook(&self, now: Now, report: &HookReport) {
         let level = if report.is_harmless() { Level::Info } else { Level::Warn };

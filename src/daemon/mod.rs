@@ -8,6 +8,7 @@
 //! | `service` | the service thread |
 //! | `checks` | runs the checks |
 //! | `reload` | reads the configuration again, and says what it changes |
+//! | `drains` | who was drained, and keeps it beyond a reboot |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
 //! | `heartbeat` | whether the protocol thread turns in time |
@@ -17,12 +18,14 @@
 //! | [`record`] | one log line as values, and its three written forms |
 //! | [`release`] | takes care of what a dead daemon left |
 //! | [`state`] | what this process leaves to the next one |
+//! | [`state_dir`] | what outlives a reboot |
 //! | [`systemd`] | readiness, watchdog |
 //! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
 pub mod audit;
 mod channel;
 mod checks;
+mod drains;
 mod effects;
 mod event_loop;
 mod guard;
@@ -39,6 +42,7 @@ mod secrecy;
 mod service;
 mod start;
 pub mod state;
+pub mod state_dir;
 pub mod systemd;
 mod telling;
 mod upgrade;

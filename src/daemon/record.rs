@@ -110,11 +110,15 @@ pub enum Kind {
     Duplicate,
     /// Lines are left out.
     Suppressed,
+    /// Instances were drained or resumed.
+    Drain,
+    /// An instance is drained, and nobody is Master.
+    Vacant,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Transition,
         Self::Discarded,
         Self::Mismatch,
@@ -132,6 +136,8 @@ impl Kind {
         Self::Holding,
         Self::Duplicate,
         Self::Suppressed,
+        Self::Drain,
+        Self::Vacant,
     ];
 
     /// Returns the `MESSAGE_ID` of journald, 32 hexadecimal digits; never changes.
@@ -154,6 +160,8 @@ impl Kind {
             Self::Holding => "4a9db9a8470243a4b65da814b8414570",
             Self::Duplicate => "d092af969e33428793318577d7921be8",
             Self::Suppressed => "8452664df6484015a67a0b38b0c8ca2d",
+            Self::Drain => "ac753cdecd0b468785769d37a360326c",
+            Self::Vacant => "3c60851845424f2b9815617e9409b7a1",
         }
     }
 }

@@ -5,6 +5,8 @@
 //! `daemon::event_loop` with what the kernel and the checks say.
 
 mod answers;
+mod draining;
+mod failure;
 mod lease;
 mod reloading;
 mod rivals;
@@ -12,8 +14,6 @@ mod upgrading;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 use super::audit;
 use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
 use super::checks::Checks;
+use super::drains::Drains;
 use super::event_loop::read_clocks;
 use super::guard::{Guard, Origin};
 use super::heartbeat::Heartbeat;
@@ -35,6 +36,7 @@ use super::logging::Log;
 use super::notices;
 use super::record::Record;
 use super::reload::Source;
+use super::state_dir::StateDir;
 use super::systemd;
 use super::telling::Withdrawal;
 use crate::child::settle_thread;
@@ -47,7 +49,9 @@ use crate::engine::params::{CheckParams, Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
 use crate::net::notice::Notice;
-use crate::net::service::{NetService, Report, ServiceError, Wish};
+use crate::net::service::{NetService, Report, Wish};
+use draining::Draining;
+pub(super) use failure::ServiceFailure;
 use reloading::{Order, Reloading};
 use upgrading::Upgrading;
 
@@ -68,6 +72,10 @@ pub(super) struct Setup {
     pub adopting: Vec<RouterKey>,
     /// What an earlier process may have left without our mark: interface, address, prefix length.
     pub left: Vec<(String, IpAddr, u8)>,
+    /// Where what outlives a reboot is kept.
+    pub state_dir: StateDir,
+    /// Who is drained since an earlier process.
+    pub drains: Drains,
 }
 
 /// What the service thread knows. Borrowed by several tasks of one thread, never across a wait.
@@ -82,6 +90,7 @@ pub(super) struct Service {
     protocol: ProtocolHandle,
     adopting: Vec<RouterKey>,
     left: Vec<(String, IpAddr, u8)>,
+    draining: Draining,
     hooks: Hooks,
     checks: Checks,
     guard: Guard,
@@ -97,7 +106,20 @@ pub(super) struct Service {
 impl Service {
     /// Makes the service, and the way by which configurations come to [`Service::run`]; inside a `LocalSet` only.
     pub fn new(setup: Setup) -> (Rc<Self>, Orders) {
-        let Setup { identity, source, params, routers, log, protocol, adopting, left, guard, origin } = setup;
+        let Setup {
+            identity,
+            source,
+            params,
+            routers,
+            log,
+            protocol,
+            adopting,
+            left,
+            state_dir,
+            drains,
+            guard,
+            origin,
+        } = setup;
         let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
@@ -114,6 +136,7 @@ impl Service {
             protocol,
             adopting,
             left,
+            draining: Draining::new(state_dir, drains),
             hooks,
             checks,
             guard,
@@ -136,6 +159,7 @@ impl Service {
         server: Server,
         mut from_protocol: mpsc::Receiver<ToService>,
     ) -> Result<(), ServiceFailure> {
+        self.watch_drains();
         spawn_local(systemd::feed_watchdog(Heartbeat::new(self.protocol.clone())));
         let params = Arc::clone(&self.params.borrow());
         audit::warn(&params);
@@ -432,33 +456,6 @@ impl Service {
                 let name = routers.get(key).map_or("?", |params| &params.name);
                 tracing::info!("VRRP_Instance({name}) is in {state} STATE");
             }
-        }
-    }
-}
-
-/// Why the service thread ended before its time.
-#[derive(Debug)]
-pub(super) enum ServiceFailure {
-    /// Netlink or the packet socket cannot be opened.
-    Net(ServiceError),
-    /// The network service ended by itself.
-    NetEnded,
-    /// The checks ended by themselves.
-    ChecksEnded,
-    /// The control socket cannot be used.
-    Control(io::Error),
-    /// Neither another program nor this one once more could be executed.
-    Upgrade(io::Error),
-}
-
-impl fmt::Display for ServiceFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Net(error) => error.fmt(f),
-            Self::NetEnded => f.write_str("the network service ended by itself"),
-            Self::ChecksEnded => f.write_str("the checks ended by themselves"),
-            Self::Upgrade(error) => write!(f, "cannot execute any program: {error}"),
-            Self::Control(error) => write!(f, "cannot use the control socket: {error}"),
         }
     }
 }

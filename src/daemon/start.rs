@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
@@ -16,7 +17,8 @@ use nix::sys::signal::{SigmaskHow, Signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, to_protocol};
+use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, ToService, to_protocol};
+use super::drains::Drains;
 use super::effects::Effects;
 use super::event_loop::{EventLoop, read_clocks, wanted_sockets};
 use super::guard::{Guard, Origin};
@@ -28,6 +30,7 @@ use super::service::{Service, ServiceFailure, Setup};
 use super::state::live::State;
 use super::state::past::Past;
 use super::state::table::Table;
+use super::state_dir::{self, StateDir};
 use super::upgrade::{VERSION, hold_signals};
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
 use crate::control::lock::{LockError, lock};
@@ -48,6 +51,8 @@ pub struct Options {
     pub format: Option<config::Format>,
     /// Instead of the configured one.
     pub runtime_dir: Option<PathBuf>,
+    /// Where to keep what outlives a reboot; `None`: see [`state_dir::resolve`].
+    pub state_dir: Option<PathBuf>,
     /// How to log; `None`: to the journal when it listens, else text.
     pub log: Option<logging::Format>,
     /// Die with the process that started us.
@@ -106,6 +111,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let settings = loaded.config.daemon.clone();
     let runtime_dir = options.runtime_dir.clone().unwrap_or_else(|| settings.runtime_dir.clone());
     let lock = lock(&runtime_dir).map_err(StartError::Lock)?;
+    let state_dir = open_state_dir(options, &runtime_dir);
     let (node_name, params) = place(&loaded.config)?;
     // With the secrets of instances that are not for this node.
     drop(loaded);
@@ -119,6 +125,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let (to_service, from_protocol) = mpsc::channel(CAPACITY);
     let mut node = Node::new(&params);
     let routers: Routers = node.routers().map(|(key, params)| (key, Arc::clone(params))).collect();
+    let drains = drains(&mut node, &state_dir);
     let past = past(&runtime_dir);
     adopt(&mut node, past.as_ref(), &routers);
     let adopting = node.adopting().collect();
@@ -136,7 +143,6 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
         config_path: path,
         config_loaded_at,
     };
-    let alarm = Alarm(protocol.clone());
     let setup = Setup {
         identity,
         source,
@@ -146,25 +152,45 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
         protocol,
         adopting,
         left,
+        state_dir,
+        drains,
         guard: guard.clone(),
         origin,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
-    let thread = std::thread::Builder::new()
-        .name("service".to_owned())
-        .spawn(move || {
-            let _alarm = alarm;
-            LocalSet::new().block_on(&runtime, async {
-                let (service, orders) = Service::new(setup);
-                service.run(orders, server, from_protocol).await
-            })
-        })
-        .map_err(StartError::System)?;
+    let thread = spawn_service(setup, server, from_protocol)?;
     event_loop.run();
     match thread.join() {
         Ok(result) => result.map_err(StartError::Service),
         Err(_) => Err(StartError::System(io::Error::other("the service thread panicked"))),
     }
+}
+
+/// Starts the service thread.
+fn spawn_service(
+    setup: Setup,
+    server: Server,
+    from_protocol: mpsc::Receiver<ToService>,
+) -> Result<JoinHandle<Result<(), ServiceFailure>>, StartError> {
+    let alarm = Alarm(setup.protocol.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System)?;
+    let serve = move || {
+        let _alarm = alarm;
+        LocalSet::new().block_on(&runtime, async {
+            let (service, orders) = Service::new(setup);
+            service.run(orders, server, from_protocol).await
+        })
+    };
+    std::thread::Builder::new().name("service".to_owned()).spawn(serve).map_err(StartError::System)
+}
+
+/// Makes the state directory; where that is impossible the daemon does without.
+fn open_state_dir(options: &Options, runtime_dir: &Path) -> StateDir {
+    let state_dir = StateDir::at(state_dir::resolve(options.state_dir.as_deref(), runtime_dir));
+    if let Err(error) = state_dir.create() {
+        let path = state_dir.path().display();
+        tracing::warn!("cannot make the state directory {path}: {error}; nothing will be known after a reboot");
+    }
+    state_dir
 }
 
 /// Says what in a configuration deserves a second look.
@@ -184,6 +210,19 @@ fn past(runtime_dir: &Path) -> Option<Past> {
         tracing::warn!("cannot read the state file: {error}");
         None
     })
+}
+
+/// Tells a node who stays away since an earlier process; whose time is over meanwhile does not.
+fn drains(node: &mut Node, state_dir: &StateDir) -> Drains {
+    let mut drains = Drains::read(state_dir).unwrap_or_else(|error| {
+        let path = state_dir.path().display();
+        tracing::error!("cannot read in {path} who is drained, so nobody is: {error}");
+        Drains::default()
+    });
+    let now = read_clocks();
+    drains.expire(now.utc);
+    node.handle(now, Input::Drain(drains.for_engine()));
+    drains
 }
 
 /// Tells a node what the process before it left.

@@ -107,7 +107,7 @@ impl VirtualRouter {
     /// are still waiting for its next advert.
     pub fn inherit(&mut self, now: Instant, imprint: &Imprint) {
         self.replay.resume(imprint.stamp.map(Sequence::from_bits), imprint.ah_sequence);
-        if imprint.hold != Hold::Master || imprint.advert_at > now {
+        if imprint.hold != Hold::Master || imprint.advert_at > now || self.is_drained() {
             return;
         }
         // Where the two intervals differ, the peers count by one of them; the shorter one is safe.

@@ -42,7 +42,8 @@ impl VirtualRouter {
         if is_outdone {
             return;
         }
-        if priority >= self.effective {
+        // Who stays away endures whatever Master there is.
+        if priority >= self.effective || self.drained.is_some() {
             backup.preempt_at = None;
         } else if self.is_preempting(now, heard.source, out) {
             if let State::Backup(backup) = &mut self.state {
@@ -87,6 +88,9 @@ impl VirtualRouter {
         if self.excuses(now) {
             return;
         }
+        if self.is_drained() {
+            return self.miss_master(now, out);
+        }
         match &mut self.state {
             State::Backup(backup) if self.is_grouped => {
                 backup.is_willing = true;
@@ -100,6 +104,9 @@ impl VirtualRouter {
     /// A Backup whose patience is over becomes Master.
     pub(super) fn take_over(&mut self, now: Instant, out: &mut Outbox) {
         let State::Backup(backup) = &self.state else { return };
+        if self.is_drained() {
+            return;
+        }
         let interval = self.params.advertisement_interval.as_duration();
         let recent = backup.worse.filter(|worse| now.since(worse.at) < self.master_down_interval());
         let known = self.master.map(|master| master.address);

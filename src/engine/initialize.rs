@@ -53,6 +53,7 @@ impl VirtualRouter {
         if !self.is_started {
             return;
         }
+        let may_begin_as_master = may_begin_as_master && !self.is_drained();
         match (self.obstacle(), &self.state) {
             (Some(reason), _) => self.hold_back(now, reason, out),
             (None, State::Initialize { .. }) => self.take_part(now, may_begin_as_master, out),
@@ -104,6 +105,8 @@ impl VirtualRouter {
             | Reason::Outranked { .. }
             | Reason::Stopping
             | Reason::Recovered
+            | Reason::Drained { .. }
+            | Reason::Resumed
             | Reason::Deconfigured
             | Reason::GroupMoved { .. } => false,
         }
@@ -153,16 +156,25 @@ impl VirtualRouter {
             return self.begin_as_master(now, out);
         }
         let is_recovery = matches!(&self.state, State::Initialize { held_back: Some(reason) } if is_fault(reason));
-        let reason = if is_recovery { Reason::Recovered } else { Reason::Started };
+        let reason = match &self.drained {
+            Some(drained) => Reason::Drained { words: Arc::clone(&drained.words) },
+            None if is_recovery => Reason::Recovered,
+            None => Reason::Started,
+        };
+        self.enter(now, State::Backup(self.listening(now)), reason, None, out);
+    }
+
+    /// Returns a Backup that begins to listen: for a master-down interval, or where it has resigned and heard of no successor
+    /// for its skew.
+    pub fn listening(&self, now: Instant) -> Backup {
         let vacant = self.handover.filter(|handover| handover.is_resignation && handover.successor.is_none());
-        let backup = match vacant {
+        match vacant {
             Some(handover) => {
                 let down_at = (handover.vacant_at + self.skew_time()).max(now);
                 Backup { has_resigned: true, ..Backup::listen(now, down_at) }
             }
             None => Backup::listen(now, now + self.master_down_interval()),
-        };
-        self.enter(now, State::Backup(backup), reason, None, out);
+        }
     }
 
     fn begin_as_master(&mut self, now: Instant, out: &mut Outbox) {
@@ -200,7 +212,7 @@ impl VirtualRouter {
     }
 
     /// Sends priority 0 and keeps the addresses for the successor's sake.
-    fn resign(&mut self, now: Instant, out: &mut Outbox) {
+    pub(super) fn resign(&mut self, now: Instant, out: &mut Outbox) {
         self.announce_resignation(now, out);
         self.handover = Some(Handover::resign(now, self.interval()));
     }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::adopt::Imprint;
+use super::drain::Drains;
 
 /// A virtual router of this node: its place in the node's table.
 ///
@@ -70,6 +71,8 @@ pub enum Input<'a> {
         /// What.
         trouble: Option<Trouble>,
     },
+    /// These routers stay away on request, and no others; before `Startup`, too.
+    Drain(Arc<Drains>),
     /// The node begins to take part.
     Startup,
     /// The node hands over what it holds and takes part no longer.

@@ -13,6 +13,7 @@
 //! | [`standing`] | the same arithmetic for a node that does not run |
 //! | `offer` | what a Master does whose priority falls |
 //! | [`adopt`] | who goes on as Master after the process began anew |
+//! | [`drain`] | who stays away on request |
 //! | `sync`, `regroup` | routers that move together |
 //! | [`change`], `reload` | what another configuration changes |
 //! | [`election`] | who wins, how long to wait |
@@ -28,6 +29,7 @@ mod backup;
 pub mod change;
 mod clock;
 mod deadlines;
+pub mod drain;
 pub mod election;
 mod handover;
 pub mod health;

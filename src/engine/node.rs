@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::deadlines::Deadlines;
+use super::drain::Drains;
 use super::health::Check;
 use super::input::{Datagram, Input, Interface, RouterKey};
 use super::mute::Mute;
@@ -38,6 +39,8 @@ pub struct Node {
     pub(super) check_order: Vec<u32>,
     /// Slots of routers that a reload ended and that have not handed over yet.
     pub(super) parting: Vec<u32>,
+    /// Who stays away on request.
+    pub(super) drains: Arc<Drains>,
     pub(super) interfaces: BTreeMap<String, Watched>,
     /// Slots by interface index, family and VRID; several only where unicast routers share a VRID.
     pub(super) by_wire: HashMap<(u32, Family, u8), Vec<u32>>,
@@ -84,6 +87,7 @@ impl Node {
             order: (0..).take(routers.len()).collect(),
             check_order: (0..).take(checks.len()).collect(),
             parting: Vec::new(),
+            drains: Arc::default(),
             routers,
             checks,
             groups,
@@ -121,6 +125,7 @@ impl Node {
                 self.touch(router.0, |router, _| router.dispossess(trouble));
                 self.reassess(now, &[router.0]);
             }
+            Input::Drain(drains) => self.drain(now, drains),
             Input::Startup => self.startup(now),
             Input::Shutdown => self.shutdown(now),
         }

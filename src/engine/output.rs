@@ -154,6 +154,12 @@ pub enum EventKind {
         /// The Master that was heard; `None`: nobody within the bound.
         peer: Option<IpAddr>,
     },
+    /// A router that stays away on request has heard no Master for longer than any Backup waits; once for each silence, at
+    /// most one a minute.
+    Vacant {
+        /// How long nobody was heard.
+        silence: Duration,
+    },
     /// The verdict of a check changed; with `router: None`, before everything that follows from it.
     Check {
         /// Its name.
@@ -334,6 +340,13 @@ pub enum Reason {
         /// The member that began it.
         member: Arc<str>,
     },
+    /// It stays away on request.
+    Drained {
+        /// What was said why; may be empty.
+        words: Arc<str>,
+    },
+    /// It stayed away on request and takes part again.
+    Resumed,
 }
 
 impl fmt::Display for Reason {
@@ -368,6 +381,9 @@ impl fmt::Display for Reason {
             }
             Self::AddressTaken { address, mac } => write!(f, "{address} is also at {mac}, which is no peer"),
             Self::GroupMoved { member } => write!(f, "follows {member} of the same group"),
+            Self::Drained { words } if words.is_empty() => f.write_str("drained"),
+            Self::Drained { words } => write!(f, "drained: {words}"),
+            Self::Resumed => f.write_str("resumed"),
         }
     }
 }

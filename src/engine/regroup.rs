@@ -182,8 +182,10 @@ impl Node {
 
     fn is_group_of_owners_about_to_begin(&self, group: usize) -> bool {
         let members = || self.members(group).filter_map(|slot| self.router(slot));
-        members().all(|router| router.params.is_owner() && router.is_started && router.obstacle().is_none())
-            && members().any(|router| matches!(router.state, State::Initialize { .. }))
+        let may_begin = |router: &VirtualRouter| {
+            router.params.is_owner() && router.is_started && !router.is_drained() && router.obstacle().is_none()
+        };
+        members().all(may_begin) && members().any(|router| matches!(router.state, State::Initialize { .. }))
     }
 
     pub(super) fn router(&self, slot: u32) -> Option<&VirtualRouter> {
@@ -205,7 +207,7 @@ impl Node {
 fn standing(router: &VirtualRouter) -> Standing {
     match &router.state {
         State::Initialize { .. } => Standing::Out,
-        State::Backup(backup) if backup.is_willing => Standing::Willing,
+        State::Backup(backup) if backup.is_willing && !router.is_drained() => Standing::Willing,
         State::Backup(_) => Standing::Listening,
         State::Master(_) => Standing::Master,
     }

@@ -46,6 +46,7 @@ impl Node {
         let regrouped = self.replace_groups(params);
         let mut touched = self.change(now, &plan, params, &slots, &other_checks);
         touched.extend(regrouped);
+        touched.extend(self.settle_drains(now));
         let touched: Vec<u32> = touched.into_iter().collect();
         self.reassess(now, &touched);
         for (fate, slot) in plan.fates.iter().zip(&slots) {

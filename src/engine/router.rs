@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::adopt::Adoption;
+use super::drain::Drained;
 use super::election::{master_down_interval, skew_time};
 use super::handover::{Handover, Successor};
 use super::health::Health;
@@ -66,6 +67,8 @@ pub(super) struct VirtualRouter {
     pub adoption: Option<Adoption>,
     /// Its priority of then, while checks that made it have not answered yet.
     pub vouched: Option<Priority>,
+    /// It stays away on request.
+    pub drained: Option<Drained>,
 }
 
 /// Where a router's adverts leave from.
@@ -104,6 +107,7 @@ impl VirtualRouter {
             is_started: false,
             adoption: None,
             vouched: None,
+            drained: None,
             params,
         }
     }
@@ -219,6 +223,7 @@ impl VirtualRouter {
             peers: self.peers.snapshot(),
             tracks: self.health.snapshot(),
             counters: self.counters.clone(),
+            drained: self.drained.as_ref().map(|drained| Arc::clone(&drained.words)),
         }
     }
 

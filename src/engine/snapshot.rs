@@ -39,6 +39,8 @@ pub struct RouterSnapshot {
     pub tracks: Vec<TrackSnapshot>,
     /// Counters since start.
     pub counters: Counters,
+    /// It stays away on request: what was said why.
+    pub drained: Option<Arc<str>>,
 }
 
 /// What one check does to one router.

@@ -43,7 +43,8 @@ pub(super) struct Backup {
     pub preempt_at: Option<Instant>,
     /// The last worse Master that was heard and discarded.
     pub worse: Option<Worse>,
-    /// Its patience is over and it waits for the other members of its group; the down timer is off.
+    /// Its patience is over and it waits for the other members of its group, or stays away on request; the down timer is
+    /// off.
     pub is_willing: bool,
 }
 

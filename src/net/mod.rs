@@ -9,6 +9,7 @@
 //! | [`routes`] | service | wanted routes and rules; no I/O |
 //! | `fixed` | service | static entries as if of a router that is always Master |
 //! | [`conflict`] | service | whether another host has our addresses; no I/O |
+//! | [`presence`] | service | whether other hosts are there |
 //! | [`prober`] | service | hears who answers for an address |
 //! | [`trouble`] | service | what keeps routers from holding addresses; no I/O |
 //! | [`notice`] | service | what is worth a line in the journal |
@@ -25,6 +26,7 @@ mod introduce;
 pub mod links;
 pub mod netlink;
 pub mod notice;
+pub mod presence;
 pub mod prober;
 pub mod routes;
 pub mod service;

@@ -159,7 +159,7 @@ fn write(path: &Path, text: &str) -> Result<(), LabError> {
 }
 
 /// Our program; another build of it (optimised, say) is measured with `VRRPD_BINARY`.
-fn our_program() -> Command {
+pub fn our_program() -> Command {
     Command::new(std::env::var_os("VRRPD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_vrrpd").into()))
 }
 

@@ -19,6 +19,7 @@ mod conflict;
 mod conformance;
 mod crash;
 mod demo;
+mod drain;
 mod driver;
 mod edges;
 mod flood;

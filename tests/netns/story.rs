@@ -252,7 +252,7 @@ fn check_outage(
 
 /// Returns how many requests a taker may lose that is not ours: Keepalived announces an address before it has it, by what
 /// the kernel needs to add it. 0 for ours.
-fn lost_to_haste(cluster: &Cluster, taker: Option<Node>, since: Duration) -> usize {
+pub fn lost_to_haste(cluster: &Cluster, taker: Option<Node>, since: Duration) -> usize {
     let Some(taker) = taker.filter(|node| !cluster.kind(*node).is_ours()) else { return 0 };
     let blind = cluster.watch.look(|log| log.announced_too_early(cluster.address(), taker, since));
     if blind.is_zero() { 0 } else { blind.as_nanos().div_ceil(EVERY.as_nanos()) as usize + 1 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use vrrpd::engine::adopt::{Hold, Imprint};
 use vrrpd::engine::change::Reloaded;
+use vrrpd::engine::drain::Drains;
 use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{AhHeader, Discard, EventKind, Output, Reason, StateName, Transition, Transmit};
@@ -150,6 +151,11 @@ impl Bench {
     /// Tells the node what a process before it left.
     pub fn adopt(&mut self, imprint: Imprint) -> Vec<Seen> {
         self.handle(Input::Adopt { router: RouterKey(0), imprint })
+    }
+
+    /// Lets these routers stay away, and no others.
+    pub fn keep_away(&mut self, drains: Drains) -> Vec<Seen> {
+        self.handle(Input::Drain(Arc::new(drains)))
     }
 
     /// What a process would leave that was Master and sent an advert this long ago.

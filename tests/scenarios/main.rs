@@ -3,6 +3,7 @@
 
 mod adoption;
 mod checks;
+mod drain;
 mod explained;
 mod faults;
 mod groups;

@@ -28,6 +28,8 @@ pub struct Case {
     pub clocks: Vec<i64>,
     /// Somebody records, replays and forges: the seed of what he does.
     pub attacker: Option<u64>,
+    /// Nodes are drained and resumed: the seed of which and when.
+    drains: Option<u64>,
 }
 
 impl Case {
@@ -55,6 +57,7 @@ impl Case {
             duplicates_per_mille: if is_lossy { rng.between(0, 200) } else { 0 },
             clocks,
             attacker: is_attacked.then(|| secrets.next()),
+            drains: secrets.chance(400).then(|| secrets.next()),
         }
     }
 
@@ -104,6 +107,21 @@ impl Case {
                 let until = (until + world.rng.between(0, lag)).min(begin + length);
                 world.plan(at, action);
                 world.plan(until, undo);
+            }
+        }
+    }
+
+    /// Plans drains between now and the end of the chaos; some are never taken back.
+    pub fn plan_drains(&self, world: &mut World) {
+        let Some(mut rng) = self.drains.map(Rng::new) else { return };
+        let (begin, length) = (world.now, self.chaos());
+        for _ in 0..rng.between(1, 6) {
+            let (host, router) = (rng.below(self.hosts), rng.below(self.specs().len()));
+            let at = begin + rng.between(0, length);
+            let until = at + rng.between(0, 8 * self.longest_interval());
+            world.plan(at, Action::Drain(host, router, true));
+            if rng.chance(800) {
+                world.plan(until.min(begin + length), Action::Drain(host, router, false));
             }
         }
     }
@@ -236,6 +254,20 @@ pub fn heal(world: &mut World) {
         }
         world.act(Action::Resume(host));
         world.act(Action::Start(host));
+    }
+    recall(world);
+}
+
+/// Lets every host take part again, but for one in some runs of four or more: beside one that is ill and a Master one is
+/// left to take over.
+fn recall(world: &mut World) {
+    let hosts = world.hosts.len();
+    let drained = world.hosts.iter().find(|host| hosts > 3 && !host.drained.is_empty()).map(|host| host.id);
+    world.count("hosts drained for good", u64::from(drained.is_some()));
+    for host in (0..hosts).filter(|host| Some(*host) != drained) {
+        for router in world.hosts[host].drained.clone() {
+            world.act(Action::Drain(host, router, false));
+        }
     }
 }
 

@@ -46,6 +46,7 @@ impl Run {
             self.world.plan(at, Action::Start(host));
         }
         self.case.plan_faults(&mut self.world);
+        self.case.plan_drains(&mut self.world);
         self.go(self.case.chaos())?;
         heal(&mut self.world);
         self.world.reset_measures();
@@ -86,7 +87,7 @@ impl Run {
     fn check_rest(&self, router: usize) -> Result<(), String> {
         let world = &self.world;
         let masters = world.masters(router);
-        let eligible: Vec<usize> = (0..self.case.hosts).filter(|&host| self.expected(host, router).is_some()).collect();
+        let eligible: Vec<usize> = (0..self.case.hosts).filter(|&host| self.is_candidate(host, router)).collect();
         if eligible.is_empty() && masters.is_empty() && world.holders(router).is_empty() {
             return Ok(());
         }
@@ -101,6 +102,9 @@ impl Run {
             self.check_health(host, router)?;
         }
         let interval = spec.interval(master);
+        for host in (0..self.case.hosts).filter(|&host| world.hosts[host].is_drained(router)) {
+            self.check_drained(host, router, master)?;
+        }
         for backup in eligible.into_iter().filter(|&host| host != master) {
             let snapshot = world.hosts[backup].snapshot(router).ok_or(format!("{backup} does not run"))?;
             if snapshot.state != StateName::Backup {
@@ -126,6 +130,24 @@ impl Run {
     /// Returns the priority that a host ought to have; `None`: it ought to be in FAULT.
     fn expected(&self, host: usize, router: usize) -> Option<u8> {
         expect::priority(&self.case.cluster, router, host, &self.world.hosts[host].results)
+    }
+
+    /// Says whether a host ought to be Master or Backup, and may be Master.
+    fn is_candidate(&self, host: usize, router: usize) -> bool {
+        self.expected(host, router).is_some() && !self.world.hosts[host].is_drained(router)
+    }
+
+    /// Who stays away is Backup, knows the Master and holds nothing.
+    fn check_drained(&self, host: usize, router: usize, master: usize) -> Result<(), String> {
+        let snapshot = self.world.hosts[host].snapshot(router).ok_or(format!("{host} does not run"))?;
+        let known = snapshot.master.map(|known| known.address);
+        let is_right = snapshot.state == StateName::Backup
+            && !snapshot.wants_vips
+            && known == Some(self.world.specs()[router].address(master));
+        if is_right || self.expected(host, router).is_none() {
+            return Ok(());
+        }
+        Err(format!("{host} is drained and {}, takes {known:?} for the Master, not {master}", snapshot.state))
     }
 
     fn check_health(&self, host: usize, router: usize) -> Result<(), String> {
@@ -358,7 +380,9 @@ impl Run {
         self.world.act(action);
         let after = self.expected(master, router);
         self.world.count("clean demotions", 1);
-        let better = (0..self.case.hosts).filter(|&host| self.expected(host, router) > after).count();
+        let better = (0..self.case.hosts)
+            .filter(|&host| self.is_candidate(host, router) && self.expected(host, router) > after)
+            .count();
         self.go(self.case.quiet())?;
         self.settle()?;
         self.check_gap("a lowered priority")?;
@@ -434,7 +458,7 @@ impl Run {
     fn successors(&self, router: usize, master: usize) -> (usize, Vec<usize>) {
         let spec = &self.world.specs()[router];
         let skew_of = |host: usize| nanos(skew(spec.version, self.priority(host, router), spec.interval(master)));
-        let is_eligible = |host: &usize| *host != master && self.expected(*host, router).is_some();
+        let is_eligible = |host: &usize| *host != master && self.is_candidate(*host, router);
         let backups = || (0..self.case.hosts).filter(is_eligible);
         let best = backups().min_by_key(|&host| skew_of(host)).unwrap_or_default();
         let is_near = |host: &usize| skew_of(*host) <= skew_of(best) + 2 * self.spread();

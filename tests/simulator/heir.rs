@@ -53,7 +53,10 @@ impl Host {
     pub fn inherit(&mut self, at: u64) {
         let imprints = std::mem::take(&mut self.estate.imprints);
         let now = self.clock.now(at);
+        let drains = self.drains();
+        self.note_drains(at);
         let Some(node) = &mut self.node else { return };
+        node.handle(now, Input::Drain(drains));
         for (router, imprint) in (0..).zip(&imprints) {
             node.handle(now, Input::Adopt { router: RouterKey(router), imprint: *imprint });
         }

@@ -1,11 +1,12 @@
 //! One machine: the event loop around a node, the socket queue in front of it, the VIP worker and the kernel behind it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use vrrpd::engine::drain::Drains;
 use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, Interface, RouterKey, Trouble};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{EventKind, Output, StateName};
@@ -48,6 +49,8 @@ pub enum Message {
     Check(usize, CheckResult),
     /// Of the first router.
     Trouble(Option<Trouble>),
+    /// Who stays away is another one.
+    Drain,
 }
 
 /// What the VIP worker is about to do for one router.
@@ -95,6 +98,8 @@ pub struct Host {
     pub armed: Option<u64>,
     /// What the process leaves when it is killed.
     pub estate: Estate,
+    /// Routers that stay away on request; outlives the process, and the machine.
+    pub drained: BTreeSet<usize>,
 }
 
 /// What was accepted from one sender.
@@ -140,6 +145,7 @@ impl Host {
             is_woken: false,
             armed: None,
             estate: Estate::default(),
+            drained: BTreeSet::new(),
         }
     }
 
@@ -165,6 +171,28 @@ impl Host {
         }
         for check in 0..self.results.len() {
             self.run_check(check);
+        }
+    }
+
+    /// Returns who stays away, as the engine is told.
+    pub fn drains(&self) -> Arc<Drains> {
+        let name = |router: &usize| self.params.routers[*router].name.clone();
+        let routers = self.drained.iter().map(|router| (name(router), Arc::from("as told"))).collect();
+        Arc::new(Drains { node: None, routers })
+    }
+
+    /// Says whether a router stays away, because of itself or another member of its group.
+    pub fn is_drained(&self, router: usize) -> bool {
+        let params = &self.params;
+        let group = params.groups.iter().find(|group| group.members.contains(&params.routers[router].name));
+        let is_mate = |other: &usize| group.is_some_and(|group| group.members.contains(&params.routers[*other].name));
+        self.drained.contains(&router) || self.drained.iter().any(is_mate)
+    }
+
+    pub fn note_drains(&mut self, at: u64) {
+        let drained: Vec<bool> = (0..self.watches.len()).map(|router| self.is_drained(router)).collect();
+        for (watch, is_drained) in self.watches.iter_mut().zip(drained) {
+            watch.drain(is_drained.then_some(at));
         }
     }
 
@@ -353,6 +381,10 @@ impl Host {
             Message::Vips { router, held } => {
                 self.watches[router].confirm(held.end);
                 Input::Vips { router: RouterKey(router as u32), held }
+            }
+            Message::Drain => {
+                self.note_drains(now.mono.as_nanos());
+                Input::Drain(self.drains())
             }
             Message::Trouble(trouble) => Input::Trouble { router: RouterKey(0), trouble },
             Message::Check(check, result) => {

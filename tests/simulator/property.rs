@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use vrrpd::engine::drain::Drains;
 use vrrpd::engine::input::{CheckKey, CheckResult, Datagram, Input, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{EventKind, Output};
@@ -124,7 +125,7 @@ impl<'a> Trial<'a> {
 
     fn step(&mut self) {
         let router = RouterKey(u32::from(self.bytes.byte() % 3));
-        match self.bytes.byte() % 13 {
+        match self.bytes.byte() % 14 {
             0 => self.node.handle(self.clock(), Input::Startup),
             1 if self.bytes.byte() < 64 => self.node.handle(self.clock(), Input::Shutdown),
             1 | 2 => {
@@ -153,8 +154,32 @@ impl<'a> Trial<'a> {
                 let seconds = [1, 3, 60, 3600, -1, -3, -60, -3600][usize::from(self.bytes.byte() % 8)];
                 self.wall = self.wall.saturating_add(seconds * 1_000_000_000 / i64::from(1 + self.bytes.byte() % 2));
             }
+            8 => self.drain(),
             _ => self.advert(router.0 as usize % self.params.routers.len()),
         }
+    }
+
+    /// Other routers stay away on request, and a group as one.
+    fn drain(&mut self) {
+        let shape = self.bytes.byte();
+        let is_named = |router: usize| shape >> router & 1 == 1;
+        let any = (0..self.params.routers.len()).any(is_named);
+        let words = || Arc::from("");
+        let drains = Drains {
+            node: (shape & 12 == 12).then(words),
+            routers: (0..)
+                .zip(&self.params.routers)
+                .filter(|(place, _)| is_named(*place))
+                .map(|(_, router)| (router.name.clone(), words()))
+                .collect(),
+        };
+        // Who has ended hears nothing any more.
+        let watches = self.watches.iter_mut().enumerate().filter(|_| !self.has_finished);
+        for (place, watch) in watches {
+            let is_drained = drains.node.is_some() || is_named(place) || (any && !self.params.groups.is_empty());
+            watch.drain(is_drained.then_some(self.now));
+        }
+        self.node.handle(self.clock(), Input::Drain(Arc::new(drains)));
     }
 
     /// Bytes nobody made on purpose.

@@ -28,6 +28,8 @@ pub fn name(kind: &EventKind) -> &'static str {
             Reason::Removed { .. } => "addresses removed",
             Reason::AddressTaken { .. } => "addresses taken",
             Reason::GroupMoved { .. } => "group moves",
+            Reason::Drained { .. } => "drained",
+            Reason::Resumed => "resumed",
         },
         EventKind::Discarded { .. } => "discarded",
         EventKind::ClockSkew { .. } => "clock-skew",
@@ -40,6 +42,7 @@ pub fn name(kind: &EventKind) -> &'static str {
         EventKind::Priority { .. } => "priority changes",
         EventKind::HandedOver { peer: Some(_) } => "handed over",
         EventKind::HandedOver { peer: None } => "handed over to nobody",
+        EventKind::Vacant { .. } => "drained without a Master",
         EventKind::Check { .. } => "check verdicts",
         EventKind::Group(_) => "group transitions",
     }

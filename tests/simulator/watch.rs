@@ -58,6 +58,8 @@ pub struct Watch {
     pub last: Option<RouterSnapshot>,
     zero_heard_at: u64,
     releases: u64,
+    /// It stays away on request since then.
+    drained_at: Option<u64>,
 }
 
 /// Addresses that are kept although the router is Master no longer.
@@ -126,6 +128,7 @@ impl Watch {
             last: None,
             zero_heard_at: 0,
             releases: 0,
+            drained_at: None,
         }
     }
 
@@ -133,6 +136,11 @@ impl Watch {
     pub fn inherit(&mut self, until: u64) {
         self.inherited_until = Some(until);
         self.wants_vips = true;
+    }
+
+    /// The router stays away on request from then on; `None`: no longer.
+    pub fn drain(&mut self, at: Option<u64>) {
+        self.drained_at = at.map(|at| self.drained_at.unwrap_or(at));
     }
 
     /// Takes note that the kernel confirmed VIPs.
@@ -210,6 +218,7 @@ impl Watch {
                 | EventKind::Paused { .. }
                 | EventKind::Priority { .. }
                 | EventKind::HandedOver { .. }
+                | EventKind::Vacant { .. }
                 | EventKind::Check { .. }
                 | EventKind::Group(_) => Ok(()),
             },
@@ -240,6 +249,8 @@ impl Watch {
             "a change that changes nothing",
         )?;
         if to == StateName::Master {
+            // In the turn in which it was told, it may have been before.
+            demand(self.drained_at.is_none_or(|at| at == now), "a drained node becomes Master")?;
             self.rhythm = None;
             demand(owed == Some(StateName::Master), "Master without wanting the addresses")?;
             self.check_patience(now, transition)?;
@@ -330,6 +341,8 @@ impl Watch {
         demand(after.state == self.state, "the snapshot names another state than the last event")?;
         demand(after.wants_vips == self.wants_vips, "the snapshot wants other addresses than the outputs said")?;
         demand(!is_master || self.wants_vips, "a Master that does not want the addresses")?;
+        demand(!is_master || self.drained_at.is_none(), "a drained node is Master")?;
+        demand(after.drained.is_some() == self.drained_at.is_some(), "the snapshot is wrong about who is drained")?;
         let owes_announcement = std::mem::take(&mut self.owes_announcement);
         self.check_confirmed(now, &after, owes_announcement)?;
         demand(

@@ -86,6 +86,8 @@ pub enum Action {
     Strip(usize, usize),
     /// Power fails for all hosts at once, or is back.
     Power(bool),
+    /// A router of a host stays away on request from here on, or no longer.
+    Drain(usize, usize, bool),
     /// Sets the wall clock of a host ahead by so many nanoseconds, or back.
     Clock(usize, i64),
 }
@@ -472,6 +474,12 @@ impl World {
                 }
             }
             Action::Trouble(id, trouble) => self.tell(id, Message::Trouble(trouble)),
+            Action::Drain(id, router, is_drained) => {
+                let drained = &mut self.hosts[id].drained;
+                let is_news = if is_drained { drained.insert(router) } else { drained.remove(&router) };
+                self.count(if is_drained { "drains" } else { "resumes" }, u64::from(is_news));
+                self.tell(id, Message::Drain);
+            }
             Action::Clock(id, by) => self.hosts[id].clock.step(by),
             Action::Loss(loss, duplicates) => {
                 self.segment.loss_per_mille = loss;

@@ -32,6 +32,7 @@ impl Cause {
             | EventKind::Paused { .. }
             | EventKind::Priority { .. }
             | EventKind::HandedOver { .. }
+            | EventKind::Vacant { .. }
             | EventKind::Check { .. }
             | EventKind::Clock(_)
             | EventKind::Group(_) => None,

@@ -41,6 +41,11 @@ pub(super) fn record(health: &Health, params: Option<&RouterParams>, kind: &Even
         }
         EventKind::Check { check, from: _, to, words } => health.of_check(check, *to, words),
         EventKind::Group(transition) => of_group(transition),
+        EventKind::Vacant { silence } => {
+            let reason = format!("no advertisement for {:.3} s", silence.as_secs_f64());
+            let fields = vec![(Key::Reason, text(reason))];
+            line(Level::Warn, Kind::Vacant, "drained, and nobody is master".to_owned(), fields)
+        }
         EventKind::HandedOver { peer: None } => {
             let reason = (Key::Reason, text("no other master was heard"));
             line(Level::Warn, Kind::HandedOver, "addresses withdrawn, nobody took over".to_owned(), vec![reason])

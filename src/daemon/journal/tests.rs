@@ -110,6 +110,10 @@ fn lines_keep_the_phrases_that_alerts_look_for() {
              beyond the window its adverts are refused peer=10.0.0.21",
         ),
         (EventKind::HandedOver { peer: Some(PEER) }, "addresses handed over peer=10.0.0.21"),
+        (
+            EventKind::Vacant { silence: Duration::from_secs(5) },
+            "drained, and nobody is master reason=\"no advertisement for 5.000 s\"",
+        ),
     ] {
         let line = record(&Health::default(), Some(&params("web")), &kind).text();
         assert_eq!(line, format!("VRRP_Instance(web) {expected}"));

@@ -16,7 +16,7 @@ use crate::net::service::{Status, Wish};
 
 impl Service {
     /// Answers a client of the control socket.
-    pub(super) async fn answer(self: &Rc<Self>, command: Command, _peer: Peer, net: Net) -> Reply {
+    pub(super) async fn answer(self: &Rc<Self>, command: Command, peer: Peer, net: Net) -> Reply {
         match command {
             Command::Status => match self.status(&net).await {
                 Some(status) => Reply::Status(Box::new(status)),
@@ -30,6 +30,8 @@ impl Service {
                 Ok(changes) => Reply::reload(changes),
                 Err(error) => Reply::refusal_with(error.to_string(), error.problems()),
             },
+            Command::Drain(request) => self.drain(request, peer).await,
+            Command::Resume(request) => self.resume(request, peer).await,
         }
     }
 
@@ -57,7 +59,8 @@ impl Service {
             (group, params.map(AsRef::as_ref), self.hooks.status_of_group(&group.name))
         });
         let stray = |reason| strays.get(&reason).copied().unwrap_or_default();
-        let status = status::status(&self.identity.borrow(), now, seen, &checks, groups, transitions, stray);
+        let mut status = status::status(&self.identity.borrow(), now, seen, &checks, groups, transitions, stray);
+        self.show_drains(&mut status.instances);
         Some(status::Status { upgrade: self.upgraded.clone(), ..status })
     }
 }

@@ -21,6 +21,7 @@ impl Service {
             | EventKind::Paused { .. }
             | EventKind::Priority { .. }
             | EventKind::HandedOver { .. }
+            | EventKind::Vacant { .. }
             | EventKind::Check { .. }
             | EventKind::Group(_) => None,
         };
