@@ -17,6 +17,7 @@ use vrrpd::demo::lab::Node::{self, A, B};
 use vrrpd::demo::plan::Plan;
 use vrrpd::demo::process::Process;
 use vrrpd::demo::scratch::Scratch;
+use vrrpd::demo::watch::Log;
 use vrrpd::wire::field::Family;
 
 use crate::cluster::Cluster;
@@ -74,8 +75,8 @@ fn started(plan: &Plan) -> Result<Cluster, LabError> {
     let mut cluster = Cluster::with_files(plan, &[Vrrpd, Vrrpd], &files)?;
     cluster.start(A)?;
     cluster.start(B)?;
-    let held = |cluster: &Cluster| cluster.watch.look(|log| cluster.holders(log) == [A]);
-    cluster.watch.wait("node a to be master", Duration::from_secs(10), |_| held(&cluster).then_some(()))?;
+    let held = |log: &Log| (cluster.holders(log) == [A]).then_some(());
+    cluster.watch.wait("node a to be master", Duration::from_secs(10), held)?;
     Ok(cluster)
 }
 
@@ -274,10 +275,11 @@ fn moved() -> Result<(), LabError> {
     drop(other);
     await_line(&cluster, &format!("metrics at {taken}"))?;
     let url = format!("http://{taken}/master/web");
-    let free = cluster
-        .watch
-        .wait("the port", Duration::from_secs(10), |_| ask(&cluster, &[&url]).ok().filter(|answer| answer.0 == 200));
-    free?;
+    let end = now() + Duration::from_secs(10);
+    while ask(&cluster, &[&url])?.0 != 200 {
+        assert!(now() < end, "the port was not taken again");
+        cluster.watch.pause(Duration::from_millis(100))?;
+    }
     let status = cluster.status(A, &["--prometheus"])?;
     assert!(status.1 == 0 && status.0.starts_with("# HELP keepalived_up "), "{status:?}");
     assert_eq!(entered(&cluster), before, "no state changed");
