@@ -21,6 +21,7 @@ mod drain;
 mod explain;
 mod keygen;
 mod manual;
+mod prometheus;
 mod release;
 mod reload;
 mod upgrade;
@@ -189,6 +190,9 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Explain(args) => explain::run(&args).into(),
         Command::Status(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            if args.prometheus {
+                return prometheus::run(&runtime_dir);
+            }
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
         }
         Command::Reload(args) => {

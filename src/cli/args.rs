@@ -111,6 +111,9 @@ pub struct StatusArgs {
     /// Print JSON [default: a table]
     #[arg(long)]
     pub json: bool,
+    /// Print metrics for the textfile collector of Prometheus' node exporter
+    #[arg(long, conflicts_with_all = ["json", "instance"])]
+    pub prometheus: bool,
     /// Directory of the daemon's socket [default: /run/vrrpd]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub runtime_dir: Option<PathBuf>,

@@ -393,7 +393,7 @@ const STATUS: RangeInclusive<u16> = 100..=599;
 const STATUSES: &str = "a number from 100 to 599, a range such as \"200-299\", or a list of these";
 const BODY_MAX: usize = 1024;
 /// The address of a unix socket has 108 bytes and an end.
-const SOCKET_MAX: usize = 107;
+pub(super) const SOCKET_MAX: usize = 107;
 /// The kernel's names of processes have 16 bytes and an end in them.
 const COMM_MAX: usize = 15;
 const UNIT_MAX: usize = 255;

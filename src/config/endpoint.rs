@@ -64,7 +64,7 @@ pub(super) fn address_and_port(text: &str) -> Result<SocketAddr, TargetError> {
 }
 
 /// Splits host and port; IPv6 addresses stand in brackets.
-fn split(text: &str) -> Result<(&str, Option<u16>), TargetError> {
+pub(super) fn split(text: &str) -> Result<(&str, Option<u16>), TargetError> {
     let (host, port) = match text.strip_prefix('[') {
         Some(inner) => {
             let (host, rest) = inner.split_once(']').ok_or(TargetError::Brackets)?;

@@ -11,6 +11,7 @@ use super::duration::DurationError;
 pub use super::endpoint::TargetError;
 pub use super::health::{CheckError, GroupError, HealthDoubt, HookError};
 pub use super::keepalived::{Refusal, Remark};
+pub use super::metrics::ListenError;
 pub use super::sense::{ConflictError, Doubt, OptionError, SeatsError, VipError};
 use super::source::ReadError;
 
@@ -149,13 +150,6 @@ pub enum KeyError {
         /// What was probably meant.
         hint: KeyHint,
     },
-    /// It is documented and not built yet.
-    Later {
-        /// As written.
-        key: String,
-        /// What it is for.
-        what: &'static str,
-    },
     /// It must be there.
     Missing {
         /// The key.
@@ -188,9 +182,6 @@ impl fmt::Display for KeyError {
                     KeyHint::FromKeepalived(ours) => write!(f, "that is keepalived.conf, here it is {ours}"),
                     KeyHint::OneOf(keys) => write!(f, "it has {}", List(keys)),
                 }
-            }
-            Self::Later { key, what } => {
-                write!(f, "{} ({what}) comes with a later version of vrrpd; take it out", Quoted(key))
             }
             Self::Missing { key, table, example } => write!(f, "{table} needs `{key}`, such as {example}"),
         }
@@ -256,6 +247,15 @@ pub enum ValueError {
         /// Why.
         error: TargetError,
     },
+    /// Nothing that clients can be awaited at.
+    Listen {
+        /// The key.
+        key: &'static str,
+        /// As written.
+        found: String,
+        /// Why.
+        error: ListenError,
+    },
 }
 
 impl fmt::Display for ValueError {
@@ -280,6 +280,7 @@ impl fmt::Display for ValueError {
             Self::Duration { key, found, error } => write!(f, "`{key}` is {found:?}: {error}"),
             Self::Address { key, found, error } => write!(f, "`{key}` is {found:?}: {error}"),
             Self::Target { key, found, error } => write!(f, "`{key}` is {found:?}: {error}"),
+            Self::Listen { key, found, error } => write!(f, "`{key}` is {found:?}: {error}"),
         }
     }
 }

@@ -27,6 +27,7 @@ mod health;
 mod health_tests;
 mod hooks;
 pub mod keepalived;
+mod metrics;
 #[cfg(test)]
 mod option_tests;
 mod ownership;

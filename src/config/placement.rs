@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::params::{
-    CheckParams, Fixed, GroupParams, NodeHooks, NodeParams, PeerParams, RouterParams, Transport,
+    CheckParams, Endpoint, Fixed, GroupParams, NodeHooks, NodeParams, PeerParams, RouterParams, Transport,
 };
 use crate::wire::field::Priority;
 
@@ -40,6 +40,8 @@ pub struct DaemonSettings {
     pub runtime_dir: PathBuf,
     /// Whose members may use the control socket; `None`: nobody named one, so `vrrpd` if there is such a group.
     pub control_group: Option<String>,
+    /// Where metrics and health are asked for; `None`: nowhere.
+    pub metrics: Option<Endpoint>,
 }
 
 /// One instance on all its nodes.

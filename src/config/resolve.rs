@@ -17,6 +17,7 @@ use super::error::{ConflictError, Doubt, OptionError, ValueError, excerpt};
 use super::fixed;
 use super::groups;
 use super::hooks;
+use super::metrics;
 use super::ownership::{self, Held};
 use super::placement::{Config, DaemonSettings, Instance};
 use super::problem::Report;
@@ -50,6 +51,7 @@ pub(super) fn resolve(file: &schema::File<'_>, secrets: &Secrets, report: &mut R
     let groups = groups::resolve(&file.groups, &checks, &mut drafts, report);
     let fixed = fixed::fixed(&file.fixed, report);
     cross::check(&drafts, file.daemon.node.here(), report);
+    metrics::check(&file.daemon.metrics, &drafts, report);
     if report.has_errors() {
         return None;
     }
@@ -81,10 +83,13 @@ fn daemon(written: &schema::Daemon<'_>, report: &mut Report<'_>) -> Option<Daemo
             .then(|| group.value.to_owned())
             .or_else(|| unfit("control_group", group, "the name of a group, 1 to 32 characters without blanks", report))
     });
+    let runtime_dir = runtime_dir.or(PathBuf::from(DEFAULT_RUNTIME_DIR))?;
+    let metrics = metrics::endpoint(&written.metrics, &runtime_dir, report);
     Some(DaemonSettings {
         node: node.optional()?,
-        runtime_dir: runtime_dir.or(PathBuf::from(DEFAULT_RUNTIME_DIR))?,
+        runtime_dir,
         control_group: control_group.optional()?,
+        metrics: metrics?,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Every name that can be written in the TOML file, and the type of what stands behind it.
 //!
-//! Knows names and types; refuses unknown names, and knows those that a later version will have. Neither defaults nor
-//! ranges are here. One stop before: `table`; one stop after: `resolve`.
+//! Knows names and types; refuses unknown names. Neither defaults nor ranges are here. One stop before: `table`; one stop after: `resolve`.
 
 mod auth;
 mod check;
@@ -41,6 +40,8 @@ pub(super) struct Daemon<'t> {
     pub runtime_dir: Key<&'t str>,
     /// `control_group`.
     pub control_group: Key<&'t str>,
+    /// `metrics`.
+    pub metrics: Key<&'t str>,
     /// What it says about programs and pipes.
     pub hooks: NodeHooks<'t>,
     /// `vip_lease`.
@@ -213,7 +214,7 @@ impl Daemon<'_> {
     fn absent() -> Self {
         let hooks = NodeHooks::absent();
         let (node, runtime_dir, control_group, vip_lease) = (Key::Absent, Key::Absent, Key::Absent, Key::Absent);
-        Self { node, runtime_dir, control_group, hooks, vip_lease }
+        Self { node, runtime_dir, control_group, metrics: Key::Absent, hooks, vip_lease }
     }
 }
 
@@ -222,10 +223,10 @@ fn daemon<'t>(mut fields: Fields<'t>, report: &mut Report<'_>) -> Daemon<'t> {
         node: fields.string("node", "a name such as \"lb1\"", report),
         runtime_dir: fields.string("runtime_dir", "a path such as \"/run/vrrpd\"", report),
         control_group: fields.string("control_group", "the name of a group such as \"vrrpd\"", report),
+        metrics: fields.string("metrics", "an address and a port such as \"127.0.0.1:9165\"", report),
         hooks: hook::of_node(&mut fields, report),
         vip_lease: fields.string("vip_lease", LEASE, report),
     };
-    fields.later("metrics", "metrics for Prometheus", report);
     fields.finish(KEEPALIVED, report);
     daemon
 }

@@ -365,6 +365,13 @@ pub enum Doubt {
         /// The node's priority.
         priority: Priority,
     },
+    /// Metrics are asked for at an address that is here only sometimes.
+    MetricsOnVip {
+        /// The address.
+        address: IpAddr,
+        /// Its instance.
+        instance: String,
+    },
     /// IPv6: the first advertised address is not link-local.
     FirstNotLinkLocal {
         /// The address.
@@ -441,6 +448,10 @@ impl fmt::Display for Doubt {
                 f,
                 "{address} is also a node's own address, and that node has priority {priority}; \
                  the owner of an address has priority 255 (RFC 9568 section 5.2.4), or it loses its own address as backup"
+            ),
+            Self::MetricsOnVip { address, instance } => write!(
+                f,
+                "{address} is an address of instance {instance:?}, and only its master has it; each node is asked at its own"
             ),
             Self::FirstNotLinkLocal { address } => write!(
                 f,

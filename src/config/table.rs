@@ -103,14 +103,12 @@ pub(super) struct Fields<'t> {
     place: Place,
     table: &'t DeTable<'t>,
     asked: Vec<&'static str>,
-    /// Those of `asked` that this version does not take.
-    later: Vec<&'static str>,
 }
 
 impl<'t> Fields<'t> {
     /// Begins to read a table.
     pub fn new(title: impl Into<String>, place: Place, table: &'t DeTable<'t>) -> Self {
-        Self { title: title.into(), place, table, asked: Vec::new(), later: Vec::new() }
+        Self { title: title.into(), place, table, asked: Vec::new() }
     }
 
     /// Asks for a key of any type; returns the place of the key with the value.
@@ -168,14 +166,6 @@ impl<'t> Fields<'t> {
         self.asked.iter().filter_map(written).collect()
     }
 
-    /// Reports a documented key that this version does not have yet.
-    pub fn later(&mut self, key: &'static str, what: &'static str, report: &mut Report<'_>) {
-        self.later.push(key);
-        if let Some((place, _)) = self.value(key) {
-            report.error(place, KeyError::Later { key: key.to_owned(), what });
-        }
-    }
-
     /// Reports every key that was not asked for; `foreign` are names of keepalived.conf and what they are here.
     pub fn finish(self, foreign: &[(&str, &'static str)], report: &mut Report<'_>) {
         for key in self.table.keys() {
@@ -188,7 +178,7 @@ impl<'t> Fields<'t> {
             } else if let Some(meant) = suggest::closest(name, self.asked.iter().copied()) {
                 KeyHint::Meant(meant)
             } else {
-                KeyHint::OneOf(self.asked.iter().copied().filter(|asked| !self.later.contains(asked)).collect())
+                KeyHint::OneOf(self.asked.clone())
             };
             report.error(place_of(key), KeyError::Unknown { key: name.to_owned(), table: self.title.clone(), hint });
         }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
-use crate::engine::params::{AnnounceSchedule, ChecksumPolicy, Preempt, RouterParams, Scope, Transport};
+use crate::engine::params::{AnnounceSchedule, ChecksumPolicy, Endpoint, Preempt, RouterParams, Scope, Transport};
 use crate::wire::field::{Family, Version};
 
 /// Lines that every instance of these tests begins with.
@@ -247,9 +247,34 @@ fn every_range_ends_where_it_should() {
 }
 
 #[test]
-fn documented_keys_of_later_versions_are_told_apart_from_mistakes() {
-    let problem = &load_text(&format!("[daemon]\nmetrics = 1\n{WEB}{SEAT}")).expect_err("metrics").0[0];
-    assert!(problem.text().starts_with("`metrics` (") && problem.text().contains("later version"), "{problem}");
+fn metrics_are_asked_for_at_a_port_or_a_socket() {
+    let loaded = |text: &str| load_text(&format!("[daemon]\n{text}\n{WEB}{SEAT}"));
+    for (text, endpoint) in [
+        ("", None),
+        ("metrics = \"[::1]:9165\"", Some(Endpoint::Inet("[::1]:9165".parse().unwrap()))),
+        ("metrics = \"unix:/run/vrrpd/metrics.sock\"", Some(Endpoint::Unix("/run/vrrpd/metrics.sock".into()))),
+    ] {
+        assert_eq!(loaded(text).unwrap().config.daemon.metrics, endpoint, "{text}");
+        complains(&format!("[daemon]\n{text}\n{WEB}{SEAT}"), &[]);
+    }
+    let text = |metrics: &str| loaded(&format!("metrics = {metrics}")).expect_err(metrics).0[0].to_string();
+    for (metrics, problem) in [
+        ("9165", "`metrics` takes an address and a port such as \"127.0.0.1:9165\", not a number"),
+        ("\"localhost:9165\"", "expected an address, not a name"),
+        ("\"127.0.0.1\"", "expected a port from 1 to 65535 after the address"),
+        ("\"unix:metrics.sock\"", "a path that begins with a slash, does not end with one and has at most 107 bytes"),
+        ("\"unix:/run/vrrpd/vrrpd.sock\"", "the daemon has that file itself"),
+    ] {
+        let found = text(metrics);
+        assert!(found.contains(":2:11: error: ") && found.contains(problem), "{found}");
+    }
+}
+
+#[test]
+fn metrics_at_an_address_that_moves_are_doubted() {
+    let vip = load_text(&format!("{WEB}{SEAT}")).unwrap().config.instances[0].params.vips[0].address;
+    let text = format!("[daemon]\nmetrics = \"{vip}:9165\"\n{WEB}{SEAT}");
+    complains(&text, &[&format!("2:11: warning: {vip} is an address of instance \"web\", and only its master has it")]);
 }
 
 #[test]

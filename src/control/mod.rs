@@ -11,6 +11,8 @@
 //! | [`lock`] | one daemon per runtime directory |
 //! | [`server`] | the daemon's side of the socket |
 //! | [`client`] | the command line's side |
+//! | [`metrics`] | the status as Prometheus reads it |
+//! | [`http`] | the daemon's side of the endpoint for metrics and health |
 //! | [`render`] | the text of `vrrpd status` |
 //! | [`rfc3339`] | points in time as text |
 //!
@@ -21,8 +23,10 @@ use std::path::{Path, PathBuf};
 pub mod changes;
 pub mod client;
 pub mod drain;
+pub mod http;
 pub mod lock;
 pub mod message;
+pub mod metrics;
 pub mod render;
 pub mod rfc3339;
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         fs::set_permissions(&unborn, fs::Permissions::from_mode(0o660)).map_err(failed)?;
         if let Some(group) = group {
-            give_to(&unborn, group);
+            give_to("control socket", &unborn, group);
         }
         fs::rename(&unborn, &path).map_err(failed)?;
         Ok(Self { listener, path, patience: PATIENCE })
@@ -229,14 +229,14 @@ fn turn_away(stream: &UnixStream) {
 }
 
 /// Gives a file to a group, or says why it stays root's.
-fn give_to(path: &Path, group: &str) {
+pub(super) fn give_to(what: &str, path: &Path, group: &str) {
     let given = match Group::from_name(group) {
         Ok(Some(group)) => chown(path, None, Some(group.gid.as_raw())).map_err(|error| error.to_string()),
         Ok(None) => Err("no such group".to_owned()),
         Err(errno) => Err(errno.to_string()),
     };
     if let Err(why) = given {
-        tracing::info!("control socket is for root alone: group {group}: {why}");
+        tracing::info!("{what} is for root alone: group {group}: {why}");
     }
 }
 

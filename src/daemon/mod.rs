@@ -11,6 +11,7 @@
 //! | `drains` | who was drained, and keeps it beyond a reboot |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
+//! | `metrics` | how things are for those who ask over HTTP |
 //! | `heartbeat` | whether the protocol thread turns in time |
 //! | `channel` | what the threads say to each other |
 //! | [`journal`] | engine events to log lines; the last transitions |
@@ -33,6 +34,7 @@ mod heartbeat;
 mod hooks;
 pub mod journal;
 pub mod logging;
+mod metrics;
 mod notices;
 mod preflight;
 pub mod record;

@@ -18,7 +18,7 @@ use crate::config::{self, DaemonSettings, LocalHost, Problems, Unplaced};
 use crate::control::changes::{Changes, Update};
 use crate::engine::change::{Fate, Plan};
 use crate::engine::input::RouterKey;
-use crate::engine::params::{NodeParams, RouterParams};
+use crate::engine::params::{Endpoint, NodeParams, RouterParams};
 use crate::engine::snapshot::RouterSnapshot;
 use crate::net::links::Watch;
 
@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     pub params: Arc<NodeParams>,
     /// The name of this node.
     pub node: String,
+    /// Where metrics are asked for.
+    pub metrics: Option<Endpoint>,
     warnings: Vec<String>,
     needs_restart: Vec<String>,
 }
@@ -92,7 +94,8 @@ pub(super) fn prepare(source: &Source) -> Result<Prepared, ReloadError> {
     let host = LocalHost { addresses: &addresses, host_name: &host_name };
     let params = loaded.config.for_this_host(&host).map_err(ReloadError::Unplaced)?;
     let needs_restart = needing_restart(&source.settings, &loaded.config.daemon);
-    Ok(Prepared { params: Arc::new(params), node: loaded.config.node_name(&host), warnings, needs_restart })
+    let (node, metrics) = (loaded.config.node_name(&host), loaded.config.daemon.metrics);
+    Ok(Prepared { params: Arc::new(params), node, metrics, warnings, needs_restart })
 }
 
 fn needing_restart(before: &DaemonSettings, after: &DaemonSettings) -> Vec<String> {

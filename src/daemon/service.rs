@@ -8,6 +8,7 @@ mod answers;
 mod draining;
 mod failure;
 mod lease;
+mod metrics;
 mod reloading;
 mod rivals;
 mod upgrading;
@@ -186,6 +187,7 @@ impl Service {
         }
         self.checks.replace(&numbered(&params), &params.hooks.scripts);
         drop(params);
+        spawn_local(Rc::clone(&self).offer_metrics(net.clone()));
         let server = server.run(|command, peer| self.answer(command, peer, net.clone()));
         tokio::pin!(server);
         let mut heartbeat = Heartbeat::new(self.protocol.clone());

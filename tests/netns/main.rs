@@ -32,6 +32,7 @@ mod intruder;
 mod laboratory;
 mod load;
 mod measure;
+mod metrics;
 mod neighbours;
 mod one_way;
 mod owner;

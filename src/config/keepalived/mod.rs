@@ -257,6 +257,7 @@ impl Reader {
             node: self.global.node.take(),
             runtime_dir: PathBuf::from(super::DEFAULT_RUNTIME_DIR),
             control_group: None,
+            metrics: None,
         };
         Some(Config {
             daemon,

@@ -42,7 +42,7 @@ impl Service {
         snapshot.await.ok()
     }
 
-    async fn status(&self, net: &Net) -> Option<status::Status> {
+    pub(super) async fn status(&self, net: &Net) -> Option<status::Status> {
         let Snapshot { now, routers, checks, groups, strays } = self.snapshot().await?;
         let (reply, present) = oneshot::channel();
         let asked = routers.iter().map(|router| (router.key, Arc::clone(&router.params))).collect();

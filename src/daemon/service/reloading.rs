@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::{spawn_blocking, spawn_local};
 
+use super::metrics::Offer;
 use super::{Net, Service};
 use crate::child::forget_owners;
 use crate::control::changes::Changes;
@@ -45,13 +46,17 @@ pub(super) struct Reloading {
     parting: RefCell<BTreeMap<RouterKey, bool>>,
     /// Routers of the configuration, once there was a reload.
     live: RefCell<BTreeSet<RouterKey>>,
+    /// Where metrics are asked for.
+    pub metrics: Offer,
 }
 
 impl Reloading {
     pub fn new(source: Source) -> (Self, mpsc::UnboundedReceiver<Order>) {
         let (orders, ordered) = mpsc::unbounded_channel();
         let (turn, is_asked) = (Mutex::new(()), Cell::new(false));
-        (Self { source, orders, turn, is_asked, parting: RefCell::default(), live: RefCell::default() }, ordered)
+        let metrics = Offer::new(&source.settings);
+        let (parting, live) = (RefCell::default(), RefCell::default());
+        (Self { source, orders, turn, is_asked, parting, live, metrics }, ordered)
     }
 
     /// Says whether a router is gone but something is yet to come of it.
@@ -165,12 +170,18 @@ impl Service {
         let live = routers.iter().filter(|(key, _)| !self.reloading.is_parting(**key));
         let before: Vec<_> = live.map(|(key, router)| (*key, Arc::clone(router))).collect();
         let plan = Plan::new(&before, &prepared.params.routers);
-        changes(&self.params.borrow(), &routers, states, prepared, &plan)
+        let mut changes = changes(&self.params.borrow(), &routers, states, prepared, &plan);
+        changes.other.extend(self.reloading.metrics.difference(prepared.metrics.as_ref()));
+        changes
     }
 
     /// Goes on with a configuration; in the task that hears the protocol thread, so that nothing comes in between.
     pub(super) async fn carry_out_order(self: &Rc<Self>, order: Order, net: &Net) {
+        let metrics = order.prepared.metrics.clone();
         let result = self.go_on_with(order.prepared, net).await;
+        if result.is_ok() {
+            self.reloading.metrics.change(metrics);
+        }
         let _ = order.reply.send(result);
     }
 
