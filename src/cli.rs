@@ -18,6 +18,7 @@ mod args;
 mod check;
 mod convert;
 mod explain;
+mod history;
 mod keygen;
 mod manual;
 mod release;
@@ -126,6 +127,14 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Show what happened, and why.
+    #[command(
+        long_about = "Show what happened, and why.\n\n\
+                      The last transitions with their causes, and the starts, stops and reloads of the daemon, newest last; \
+                      over restarts and reboots, a thousand entries at most. When the daemon does not run, its file is read.",
+        after_long_help = history::EXAMPLES
+    )]
+    History(history::HistoryArgs),
     /// Have the running daemon read its configuration again.
     #[command(
         long_about = "Have the running daemon read its configuration again.\n\n\
@@ -184,6 +193,7 @@ fn dispatch(command: Command) -> ExitCode {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
         }
+        Command::History(args) => history::run(&args),
         Command::Reload(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             match args.exec {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::changes::Changes;
+use super::history::{Entry, HistoryReply};
 use super::message::{Command, Refusal, Reload, SCHEMA};
 use super::server::CHANGE_PATIENCE;
 use super::socket_path;
@@ -70,6 +72,48 @@ pub fn reload(runtime_dir: &Path, dry_run: bool) -> Result<Changes, ClientError>
     let json = ask(runtime_dir, command, CHANGE_PATIENCE + PATIENCE)?;
     let reply: Reload = decode(&json, &socket_path(runtime_dir))?;
     Ok(reply.reload)
+}
+
+/// Asks the daemon of a runtime directory what happened: the last entries, of an instance or of all.
+///
+/// Blocks for at most a few seconds. **Errors:** see [`ClientError`].
+pub fn history(runtime_dir: &Path, last: usize, instance: Option<&str>) -> Result<Vec<Entry>, ClientError> {
+    let command = Command::History { last, instance: instance.map(str::to_owned), follow: false };
+    let json = ask(runtime_dir, command, PATIENCE)?;
+    let reply: HistoryReply = decode(&json, &socket_path(runtime_dir))?;
+    Ok(reply.entries)
+}
+
+/// Follows what happens to the daemon of a runtime directory: calls `on` with the last entries, then with those that come.
+///
+/// Returns when `on` says that it wants no more. **Errors:** see [`ClientError`]; [`ClientError::Broken`] when the daemon
+/// ends.
+pub fn follow_history(
+    runtime_dir: &Path,
+    last: usize,
+    instance: Option<&str>,
+    mut on: impl FnMut(Vec<Entry>) -> ControlFlow<()>,
+) -> Result<(), ClientError> {
+    let path = socket_path(runtime_dir);
+    let broken = |source| ClientError::Broken { path: path.clone(), source };
+    let stream = connect(&path, PATIENCE)?;
+    let command = Command::History { last, instance: instance.map(str::to_owned), follow: true };
+    (&stream).write_all(command.to_line().as_bytes()).map_err(broken)?;
+    let mut reader = BufReader::new(stream.take(MAX_REPLY));
+    loop {
+        let mut line = String::new();
+        reader.get_mut().set_limit(MAX_REPLY);
+        reader.read_line(&mut line).map_err(broken)?;
+        if line.pop() != Some('\n') {
+            return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let reply: HistoryReply = decode(&line, &path)?;
+        if on(reply.entries).is_break() {
+            return Ok(());
+        }
+        // The next one may take a year.
+        reader.get_ref().get_ref().set_read_timeout(None).map_err(broken)?;
+    }
 }
 
 fn ask(runtime_dir: &Path, command: Command, patience: Duration) -> Result<String, ClientError> {

@@ -5,6 +5,7 @@
 //! | [`message`] | requests and replies as values |
 //! | [`changes`] | what a reload changes, as values and as text |
 //! | [`status`] | the status reply from engine snapshots |
+//! | [`history`] | what happened, as values and as text |
 //! | [`upgrade`] | a live upgrade: the answer, the status, the wait |
 //! | [`summands`] | the effective priority as a sum in words |
 //! | [`lock`] | one daemon per runtime directory |
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub mod changes;
 pub mod client;
+pub mod history;
 pub mod lock;
 pub mod message;
 pub mod render;

@@ -11,6 +11,7 @@
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
 //! | `heartbeat` | whether the protocol thread turns in time |
+//! | [`history`] | the last thousand things that happened, over restarts |
 //! | `channel` | what the threads say to each other |
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
@@ -28,6 +29,7 @@ mod effects;
 mod event_loop;
 mod guard;
 mod heartbeat;
+pub mod history;
 mod hooks;
 pub mod journal;
 pub mod logging;

@@ -1,6 +1,7 @@
 //! The built binary from outside: what it prints, where, and with which exit code.
 
 mod explain;
+mod history;
 mod keys;
 mod programs;
 mod requirements;
@@ -14,8 +15,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 10] =
-    ["run", "check", "convert", "explain", "keygen", "reload", "release", "status", "demo", "completions"];
+const COMMANDS: [&str; 11] =
+    ["run", "check", "convert", "explain", "history", "keygen", "reload", "release", "status", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {
@@ -223,9 +224,20 @@ fn manual_pages_name_the_options_of_help() {
     let mut names: Vec<_> =
         fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    let expected =
-        ["check", "completions", "convert", "demo", "explain", "keygen", "release", "reload", "run", "status"]
-            .map(|name| format!("vrrpd-{name}.8"));
+    let expected = [
+        "check",
+        "completions",
+        "convert",
+        "demo",
+        "explain",
+        "history",
+        "keygen",
+        "release",
+        "reload",
+        "run",
+        "status",
+    ]
+    .map(|name| format!("vrrpd-{name}.8"));
     assert_eq!(names, expected.into_iter().chain(["vrrpd.8".to_owned()]).collect::<Vec<_>>());
     for name in COMMANDS {
         let page = fs::read_to_string(pages.join(format!("vrrpd-{name}.8"))).unwrap();

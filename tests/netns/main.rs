@@ -25,6 +25,7 @@ mod flood;
 mod forgery;
 mod frozen;
 mod health;
+mod history;
 mod holding;
 mod hooks;
 mod intruder;
