@@ -48,9 +48,9 @@ pub fn run(args: &HistoryArgs) -> ExitCode {
     if args.follow {
         return follow(args, &runtime_dir);
     }
-    match entries(args, &runtime_dir) {
-        Ok(entries) => {
-            let page = if args.json { json(entries) } else { page(&entries) };
+    match reply(args, &runtime_dir) {
+        Ok(reply) => {
+            let page = if args.json { json(&reply) } else { page(&reply.entries) };
             // A closed standard output leaves nobody to tell.
             let _ = io::stdout().write_all(page.as_bytes());
             Exit::Good.into()
@@ -60,10 +60,10 @@ pub fn run(args: &HistoryArgs) -> ExitCode {
 }
 
 /// Asks the daemon, or reads its file where none runs; an error is told.
-fn entries(args: &HistoryArgs, runtime_dir: &Path) -> Result<Vec<Entry>, ExitCode> {
+fn reply(args: &HistoryArgs, runtime_dir: &Path) -> Result<HistoryReply, ExitCode> {
     let lines = args.lines.min(MAX_ENTRIES);
     match client::history(runtime_dir, lines, args.instance.as_deref()) {
-        Ok(entries) => Ok(entries),
+        Ok(reply) => Ok(reply),
         Err(ClientError::NotRunning { .. }) => {
             let state_dir = StateDir::at(state_dir::resolve(args.state_dir.as_deref(), runtime_dir));
             let path = state_dir.file(file::NAME);
@@ -72,8 +72,8 @@ fn entries(args: &HistoryArgs, runtime_dir: &Path) -> Result<Vec<Entry>, ExitCod
                 ExitCode::from(ClientError::NotRunning { path: path.clone() }.exit_code())
             })?;
             tell(&format!("the daemon is not running; this is from {}", path.display()));
-            let reply = HistoryReply::new(content.entries.iter(), lines, args.instance.as_deref(), Cursor::default());
-            Ok(reply.entries)
+            let until = Cursor { n: content.entries.last().map_or(0, |entry| entry.n), findings: 0 };
+            Ok(HistoryReply::new(content.entries.iter(), lines, args.instance.as_deref(), until))
         }
         Err(error) => {
             tell(&error.to_string());
@@ -90,12 +90,12 @@ fn follow(args: &HistoryArgs, runtime_dir: &Path) -> ExitCode {
         let mut is_first = true;
         // After a pause everything is asked for, so that nothing is missed.
         let lines = if seen.is_some() { MAX_ENTRIES } else { args.lines.min(MAX_ENTRIES) };
-        let followed = client::follow_history(runtime_dir, lines, args.instance.as_deref(), |entries| {
+        let followed = client::follow_history(runtime_dir, lines, args.instance.as_deref(), |reply| {
             is_away = false;
             let was_first = std::mem::take(&mut is_first);
             let known = seen.unwrap_or(0);
-            let out: String = entries.iter().map(|entry| passing(args.json, entry, known, was_first)).collect();
-            seen = Some(entries.iter().map(|entry| entry.n).max().unwrap_or(0).max(known));
+            let out: String = reply.entries.iter().map(|entry| passing(args.json, entry, known, was_first)).collect();
+            seen = Some(reply.last.max(known));
             match io::stdout().write_all(out.as_bytes()).and_then(|()| io::stdout().flush()) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
@@ -108,11 +108,11 @@ fn follow(args: &HistoryArgs, runtime_dir: &Path) -> ExitCode {
         match &error {
             ClientError::NotRunning { .. } | ClientError::Broken { .. } => {
                 if seen.is_none()
-                    && let Ok(entries) = entries(args, runtime_dir)
+                    && let Ok(reply) = reply(args, runtime_dir)
                 {
-                    let out: String = entries.iter().map(|entry| passing(args.json, entry, 0, true)).collect();
+                    let out: String = reply.entries.iter().map(|entry| passing(args.json, entry, 0, true)).collect();
                     let _ = io::stdout().write_all(out.as_bytes());
-                    seen = Some(entries.last().map_or(0, |entry| entry.n));
+                    seen = Some(reply.last);
                 }
                 if !std::mem::replace(&mut is_away, true) {
                     tell("the daemon is not running; waiting for it");
@@ -145,11 +145,9 @@ fn page(entries: &[Entry]) -> String {
     if entries.is_empty() { "nothing has happened\n".to_owned() } else { entries.iter().map(text).collect() }
 }
 
-fn json(entries: Vec<Entry>) -> String {
-    let count = entries.len();
-    let reply = HistoryReply::new(entries.iter(), count, None, Cursor::default());
+fn json(reply: &HistoryReply) -> String {
     // All keys are strings: this cannot fail.
-    serde_json::to_string_pretty(&reply).unwrap_or_default() + "\n"
+    serde_json::to_string_pretty(reply).unwrap_or_default() + "\n"
 }
 
 fn tell(words: &str) {

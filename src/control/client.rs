@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::changes::Changes;
-use super::history::{Entry, HistoryReply};
+use super::history::HistoryReply;
 use super::message::{Command, Refusal, Reload, SCHEMA};
 use super::server::CHANGE_PATIENCE;
 use super::socket_path;
@@ -77,11 +77,10 @@ pub fn reload(runtime_dir: &Path, dry_run: bool) -> Result<Changes, ClientError>
 /// Asks the daemon of a runtime directory what happened: the last entries, of an instance or of all.
 ///
 /// Blocks for at most a few seconds. **Errors:** see [`ClientError`].
-pub fn history(runtime_dir: &Path, last: usize, instance: Option<&str>) -> Result<Vec<Entry>, ClientError> {
+pub fn history(runtime_dir: &Path, last: usize, instance: Option<&str>) -> Result<HistoryReply, ClientError> {
     let command = Command::History { last, instance: instance.map(str::to_owned), follow: false };
     let json = ask(runtime_dir, command, PATIENCE)?;
-    let reply: HistoryReply = decode(&json, &socket_path(runtime_dir))?;
-    Ok(reply.entries)
+    decode(&json, &socket_path(runtime_dir))
 }
 
 /// Follows what happens to the daemon of a runtime directory: calls `on` with the last entries, then with those that come.
@@ -92,7 +91,7 @@ pub fn follow_history(
     runtime_dir: &Path,
     last: usize,
     instance: Option<&str>,
-    mut on: impl FnMut(Vec<Entry>) -> ControlFlow<()>,
+    mut on: impl FnMut(HistoryReply) -> ControlFlow<()>,
 ) -> Result<(), ClientError> {
     let path = socket_path(runtime_dir);
     let broken = |source| ClientError::Broken { path: path.clone(), source };
@@ -108,7 +107,7 @@ pub fn follow_history(
             return Err(broken(io::ErrorKind::UnexpectedEof.into()));
         }
         let reply: HistoryReply = decode(&line, &path)?;
-        if on(reply.entries).is_break() {
+        if on(reply).is_break() {
             return Ok(());
         }
         // The next one may take a year.

@@ -186,6 +186,9 @@ const MAX_WORDS: usize = 240;
 pub struct HistoryReply {
     /// [`SCHEMA`].
     pub schema: u32,
+    /// The number of the last entry, whoever it is about; 0: there is none.
+    #[serde(default)]
+    pub last: u64,
     /// Oldest first.
     pub entries: Vec<Entry>,
     /// Up to where this goes.
@@ -213,7 +216,7 @@ impl HistoryReply {
         let is_asked = |entry: &&Entry| instance.is_none_or(|name| entry.instance.as_deref() == Some(name));
         let mut found: Vec<Entry> = entries.rev().filter(is_asked).take(count).cloned().collect();
         found.reverse();
-        Self { schema: SCHEMA, entries: found, until }
+        Self { schema: SCHEMA, last: until.n, entries: found, until }
     }
 }
 
@@ -293,7 +296,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_json_reply_is_the_golden_one() {
-        let reply = HistoryReply::new(day().iter(), 10, None, Cursor::default());
+        let reply = HistoryReply::new(day().iter(), 10, None, Cursor { n: 12, findings: 0 });
         let text = serde_json::to_string_pretty(&reply).unwrap() + "\n";
         assert_eq!(text, include_str!("../../tests/cli/history.json"));
     }

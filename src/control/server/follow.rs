@@ -66,8 +66,14 @@ mod tests {
 
     /// A server whose history grows by two after each question, and then no more.
     fn running() -> Running {
-        let reply =
-            |n| Reply::History(HistoryReply { schema: SCHEMA, entries: Vec::new(), until: Cursor { n, findings: 0 } });
+        let reply = |n| {
+            Reply::History(HistoryReply {
+                schema: SCHEMA,
+                last: n,
+                entries: Vec::new(),
+                until: Cursor { n, findings: 0 },
+            })
+        };
         Running::start_with(move |command, _| async move {
             match command {
                 Command::HistoryAfter { after, .. } if after.n >= 2 => std::future::pending().await,
@@ -89,7 +95,7 @@ mod tests {
     fn who_follows_hears_what_comes_until_he_says_something() {
         let running = running();
         let (mut client, lines) = follow(&running, 3);
-        assert_eq!(lines, ["{\"schema\":1,\"entries\":[]}"; 3]);
+        assert_eq!(lines, [0, 1, 2].map(|n| format!("{{\"schema\":1,\"last\":{n},\"entries\":[]}}")));
         client.write_all(b"enough\n").unwrap();
         // Closed, perhaps with a reset because of the bytes that nobody read.
         assert!(matches!(client.read(&mut [0; 1]), Ok(0) | Err(_)));
