@@ -19,6 +19,7 @@ mod check;
 mod convert;
 mod drain;
 mod explain;
+mod history;
 mod keygen;
 mod manual;
 mod prometheus;
@@ -128,6 +129,14 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Show what happened, and why.
+    #[command(
+        long_about = "Show what happened, and why.\n\n\
+                      The last transitions with their causes, and the starts, stops and reloads of the daemon, newest last; \
+                      over restarts and reboots, a thousand entries at most. When the daemon does not run, its file is read.",
+        after_long_help = history::EXAMPLES
+    )]
+    History(history::HistoryArgs),
     /// Have the running daemon read its configuration again.
     #[command(
         long_about = "Have the running daemon read its configuration again.\n\n\
@@ -195,6 +204,7 @@ fn dispatch(command: Command) -> ExitCode {
             }
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
         }
+        Command::History(args) => history::run(&args),
         Command::Reload(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             match args.exec {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::changes::Changes;
 use super::drain::{DrainReply, DrainRequest, Outcome, ResumeReply, ResumeRequest};
+use super::history::HistoryReply;
 use super::message::{Command, Refusal, Reload, SCHEMA};
 use super::server::CHANGE_PATIENCE;
 use super::socket_path;
@@ -86,6 +88,47 @@ pub fn drain(runtime_dir: &Path, request: DrainRequest) -> Result<Outcome, Clien
 pub fn resume(runtime_dir: &Path, request: ResumeRequest) -> Result<Outcome, ClientError> {
     let json = ask(runtime_dir, Command::Resume(request), CHANGE_PATIENCE + PATIENCE)?;
     decode::<ResumeReply>(&json, &socket_path(runtime_dir)).map(|reply| reply.resume)
+}
+
+/// Asks the daemon of a runtime directory what happened: the last entries, of an instance or of all.
+///
+/// Blocks for at most a few seconds. **Errors:** see [`ClientError`].
+pub fn history(runtime_dir: &Path, last: usize, instance: Option<&str>) -> Result<HistoryReply, ClientError> {
+    let command = Command::History { last, instance: instance.map(str::to_owned), follow: false };
+    let json = ask(runtime_dir, command, PATIENCE)?;
+    decode(&json, &socket_path(runtime_dir))
+}
+
+/// Follows what happens to the daemon of a runtime directory: calls `on` with the last entries, then with those that come.
+///
+/// Returns when `on` says that it wants no more. **Errors:** see [`ClientError`]; [`ClientError::Broken`] when the daemon
+/// ends.
+pub fn follow_history(
+    runtime_dir: &Path,
+    last: usize,
+    instance: Option<&str>,
+    mut on: impl FnMut(HistoryReply) -> ControlFlow<()>,
+) -> Result<(), ClientError> {
+    let path = socket_path(runtime_dir);
+    let broken = |source| ClientError::Broken { path: path.clone(), source };
+    let stream = connect(&path, PATIENCE)?;
+    let command = Command::History { last, instance: instance.map(str::to_owned), follow: true };
+    (&stream).write_all(command.to_line().as_bytes()).map_err(broken)?;
+    let mut reader = BufReader::new(stream.take(MAX_REPLY));
+    loop {
+        let mut line = String::new();
+        reader.get_mut().set_limit(MAX_REPLY);
+        reader.read_line(&mut line).map_err(broken)?;
+        if line.pop() != Some('\n') {
+            return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let reply: HistoryReply = decode(&line, &path)?;
+        if on(reply).is_break() {
+            return Ok(());
+        }
+        // The next one may take a year.
+        reader.get_ref().get_ref().set_read_timeout(None).map_err(broken)?;
+    }
 }
 
 fn ask(runtime_dir: &Path, command: Command, patience: Duration) -> Result<String, ClientError> {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::changes::Changes;
 use super::drain::{DrainReply, DrainRequest, ResumeReply, ResumeRequest};
+use super::history::{Cursor, HistoryReply, MAX_ENTRIES};
 use super::status::Status;
 use super::upgrade::UpgradeReply;
 
@@ -21,6 +22,22 @@ pub const SCHEMA: u32 = 1;
 pub enum Command {
     /// The whole state; changes nothing.
     Status,
+    /// What happened; changes nothing.
+    History {
+        /// How many entries, the last ones.
+        last: usize,
+        /// Of which instance; none: of all, and of the daemon.
+        instance: Option<String>,
+        /// Go on with entries as they come.
+        follow: bool,
+    },
+    /// What came since, as soon as there is something. Not on the wire: what the server asks for a client that follows.
+    HistoryAfter {
+        /// Since when.
+        after: Cursor,
+        /// As above.
+        instance: Option<String>,
+    },
     /// Read the configuration again and go on with it.
     Reload {
         /// Only say what that would change.
@@ -48,6 +65,7 @@ impl Command {
         let mut rest = request.rest;
         let command = match request.command.as_str() {
             "status" => Self::Status,
+            "history" => Self::parse_history(&mut rest)?,
             "reload" => Self::Reload { dry_run: take(&mut rest, "dry_run")?, exec: take(&mut rest, "exec")? },
             "drain" => Self::Drain(take_all(&mut rest)?),
             "resume" => Self::Resume(take_all(&mut rest)?),
@@ -59,9 +77,31 @@ impl Command {
         }
     }
 
+    fn parse_history(rest: &mut Map<String, Value>) -> Result<Self, RequestError> {
+        let last = match rest.remove("last") {
+            None => MAX_ENTRIES,
+            Some(value) => {
+                let number = value.as_u64().ok_or(RequestError::NotNumber("last"))?;
+                usize::try_from(number).unwrap_or(MAX_ENTRIES)
+            }
+        };
+        let instance = match rest.remove("instance") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name),
+            Some(_) => return Err(RequestError::NotText("instance")),
+        };
+        Ok(Self::History { last, instance, follow: take(rest, "follow")? })
+    }
+
     /// Returns the request line, newline included.
     pub fn to_line(&self) -> String {
         match self {
+            Self::History { last, instance, follow } => {
+                let instance = Value::from(instance.as_deref());
+                let head = format!("{{\"schema\":{SCHEMA},\"command\":\"history\",\"last\":{last}");
+                format!("{head},\"instance\":{instance},\"follow\":{follow}}}\n")
+            }
+            Self::HistoryAfter { .. } => String::new(),
             Self::Status => format!("{{\"schema\":{SCHEMA},\"command\":\"status\"}}\n"),
             Self::Reload { dry_run, exec } => {
                 format!("{{\"schema\":{SCHEMA},\"command\":\"reload\",\"dry_run\":{dry_run},\"exec\":{exec}}}\n")
@@ -74,7 +114,7 @@ impl Command {
     /// Says whether only root may ask for it.
     pub const fn is_change(&self) -> bool {
         match self {
-            Self::Status => false,
+            Self::Status | Self::History { .. } | Self::HistoryAfter { .. } => false,
             Self::Reload { .. } | Self::Drain(_) | Self::Resume(_) => true,
         }
     }
@@ -130,6 +170,10 @@ pub enum RequestError {
     UnknownKey(String),
     /// The value of this key is neither true nor false.
     NotBool(&'static str),
+    /// The value of this key is no number from 0 on.
+    NotNumber(&'static str),
+    /// The value of this key is no text.
+    NotText(&'static str),
 }
 
 impl fmt::Display for RequestError {
@@ -141,6 +185,8 @@ impl fmt::Display for RequestError {
                 write!(f, "unknown command {command:?}, expected one of {COMMANDS}")
             }
             Self::UnknownKey(key) => write!(f, "unknown key {key:?} in request, expected \"schema\" and \"command\""),
+            Self::NotNumber(key) => write!(f, "{key:?} in request is no number, expected 0 or more"),
+            Self::NotText(key) => write!(f, "{key:?} in request is no text, expected text or null"),
             Self::NotBool(key) => write!(f, "{key:?} in request is no boolean, expected true or false"),
         }
     }
@@ -149,7 +195,7 @@ impl fmt::Display for RequestError {
 impl std::error::Error for RequestError {}
 
 /// The commands that there are.
-const COMMANDS: &str = "status, reload, drain, resume";
+const COMMANDS: &str = "status, history, reload, drain, resume";
 
 /// What a client is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -159,6 +205,8 @@ pub enum Reply {
     Status(Box<Status>),
     /// A program is about to take over.
     Upgrade(UpgradeReply),
+    /// What happened.
+    History(HistoryReply),
     /// What a reload changed.
     Reload(Reload),
     /// What a drain did.
@@ -251,12 +299,33 @@ mod tests {
     }
 
     #[test]
+    fn a_request_for_the_history_survives_the_way() {
+        for (instance, text) in [(None, "null"), (Some("a \"b\"".to_owned()), r#""a \"b\"""#)] {
+            let command = Command::History { last: 7, instance, follow: true };
+            let line = command.to_line();
+            let head = "{\"schema\":1,\"command\":\"history\",\"last\":7,\"instance\":";
+            assert_eq!(line, format!("{head}{text},\"follow\":true}}\n"));
+            assert_eq!(Command::parse(line.trim_end().as_bytes()), Ok(command));
+        }
+        let all = Command::History { last: MAX_ENTRIES, instance: None, follow: false };
+        assert_eq!(Command::parse(br#"{"schema":1,"command":"history"}"#), Ok(all));
+        for (rest, why) in [
+            (r#""last":-1"#, r#""last" in request is no number, expected 0 or more"#),
+            (r#""instance":7"#, r#""instance" in request is no text, expected text or null"#),
+            (r#""follow":1"#, r#""follow" in request is no boolean, expected true or false"#),
+        ] {
+            let line = format!(r#"{{"schema":1,"command":"history",{rest}}}"#);
+            assert_eq!(Command::parse(line.as_bytes()).unwrap_err().to_string(), why);
+        }
+    }
+
+    #[test]
     fn refused_requests_say_what_was_expected() {
         for (line, why) in [
             (r#"{"schema":2,"command":"status"}"#, "request has schema 2, expected 1"),
             (
                 r#"{"schema":1,"command":"explode"}"#,
-                r#"unknown command "explode", expected one of status, reload, drain, resume"#,
+                r#"unknown command "explode", expected one of status, history, reload, drain, resume"#,
             ),
             (
                 r#"{"schema":1,"command":"status","force":true}"#,

@@ -6,6 +6,7 @@
 //! | [`changes`] | what a reload changes, as values and as text |
 //! | [`drain`] | drain and resume: request, answer, text |
 //! | [`status`] | the status reply from engine snapshots |
+//! | [`history`] | what happened, as values and as text |
 //! | [`upgrade`] | a live upgrade: the answer, the status, the wait |
 //! | [`summands`] | the effective priority as a sum in words |
 //! | [`lock`] | one daemon per runtime directory |
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub mod changes;
 pub mod client;
 pub mod drain;
+pub mod history;
 pub mod http;
 pub mod lock;
 pub mod message;

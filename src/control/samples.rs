@@ -36,7 +36,7 @@ pub fn router(name: &str) -> RouterSnapshot {
         params: Arc::new(params(name)),
         state: StateName::Master,
         since: ago(Duration::from_secs(2 * 3600 + 13 * 60)),
-        reason: Reason::MasterDown { silence: Duration::from_millis(3605) },
+        reason: Reason::MasterDown { silence: Duration::from_millis(3605), missed: 3 },
         effective_priority: priority(101),
         master_down: Duration::from_millis(3605),
         wants_vips: true,
@@ -181,7 +181,7 @@ fn status_with(routers: &[(RouterSnapshot, Vec<bool>)], strays: u64) -> Status {
     let transition = Transition {
         from: StateName::Backup,
         to: StateName::Master,
-        reason: Reason::MasterDown { silence: Duration::from_millis(3605) },
+        reason: Reason::MasterDown { silence: Duration::from_millis(3605), missed: 3 },
         priority: priority(101),
         peer: Some([10, 0, 0, 21].into()),
     };

@@ -4,6 +4,8 @@
 //! a pace for all answers together, a limit for replies not yet read. One stop before: the socket. One stop after:
 //! the `answer` function of the daemon.
 
+mod follow;
+
 use std::fmt;
 use std::fs;
 use std::future::Future;
@@ -20,12 +22,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use follow::Next;
+
 use super::lock::Lock;
 use super::message::{Command, Reply};
 use super::socket_path;
 
 /// Most clients at a time; the next is told so and closed.
 pub const MAX_CLIENTS: usize = 32;
+/// Most clients that follow the history: they stay, and others need a place too.
+pub const MAX_FOLLOWERS: usize = 8;
 /// Longest request line in bytes, newline included.
 pub const MAX_REQUEST: u64 = 4096;
 /// How long a client may take to write a request, and again to read the reply. The daemon has three fifths of it to
@@ -80,8 +86,13 @@ impl Server {
         F: Future<Output = Reply>,
     {
         let listener = UnixListener::from_std(self.listener.try_clone()?)?;
-        let room =
-            Room { answer, patience: self.patience, turn: Semaphore::new(1), unread: Semaphore::new(MAX_UNREAD_KIB) };
+        let room = Room {
+            answer,
+            patience: self.patience,
+            turn: Semaphore::new(1),
+            unread: Semaphore::new(MAX_UNREAD_KIB),
+            followers: Semaphore::new(MAX_FOLLOWERS),
+        };
         let mut clients = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -148,6 +159,7 @@ struct Room<A> {
     patience: Duration,
     turn: Semaphore,
     unread: Semaphore,
+    followers: Semaphore,
 }
 
 impl<A, F> Room<A>
@@ -188,37 +200,55 @@ where
                 let _ = timeout(self.patience, writer.write_all(&Reply::refusal(why).to_line())).await;
                 return;
             };
-            let served = self.reply(request, peer, &mut writer).await;
-            if served.is_none() {
-                return;
+            match self.reply(request, peer, &mut writer).await {
+                Some(Next::Request) => {}
+                Some(Next::Follow { after, instance }) => {
+                    return self.follow((after, instance), peer, &mut reader, &mut writer).await;
+                }
+                None => return,
             }
         }
     }
 
     /// Answers one request; `None`: the client did not take it.
-    async fn reply(&self, request: &[u8], peer: Peer, writer: &mut (impl AsyncWriteExt + Unpin)) -> Option<()> {
+    async fn reply(&self, request: &[u8], peer: Peer, writer: &mut (impl AsyncWriteExt + Unpin)) -> Option<Next> {
         let turn = self.turn.acquire().await.ok()?;
+        let mut follows = None;
         let reply = match Command::parse(request) {
-            Ok(command) if peer.may(&command) => timeout(self.patience_for(&command), (self.answer)(command, peer))
-                .await
-                .unwrap_or_else(|_elapsed| Reply::refusal("protocol thread does not answer")),
+            Ok(command) if peer.may(&command) => {
+                if let Command::History { instance, follow: true, .. } = &command {
+                    follows = Some(instance.clone());
+                }
+                let patience = self.patience_for(&command);
+                timeout(patience, (self.answer)(command, peer))
+                    .await
+                    .unwrap_or_else(|_elapsed| Reply::refusal("protocol thread does not answer"))
+            }
             Ok(_) => Reply::refusal("only root may change anything"),
             Err(error) => Reply::refusal(error.to_string()),
         };
-        let mut line = reply.to_line();
-        drop(reply);
-        let kib = u32::try_from(line.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let unread = self.unread.try_acquire_many(kib);
-        if unread.is_err() {
-            line = Reply::refusal("too many replies are unread, try again").to_line();
-        }
-        let write = async { timeout(self.patience, writer.write_all(&line)).await.ok()?.ok() };
+        let next = match (&reply, follows) {
+            (Reply::History(history), Some(instance)) => Next::Follow { after: history.until, instance },
+            (_, _) => Next::Request,
+        };
+        let write = self.write(&reply, writer);
         let pace = async {
             sleep(PACE).await;
             drop(turn);
         };
         let (written, ()) = tokio::join!(write, pace);
-        written
+        written.map(|()| next)
+    }
+
+    /// Writes one reply; `None`: the client did not take it.
+    async fn write(&self, reply: &Reply, writer: &mut (impl AsyncWriteExt + Unpin)) -> Option<()> {
+        let mut line = reply.to_line();
+        let kib = u32::try_from(line.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let unread = self.unread.try_acquire_many(kib);
+        if unread.is_err() {
+            line = Reply::refusal("too many replies are unread, try again").to_line();
+        }
+        timeout(self.patience, writer.write_all(&line)).await.ok()?.ok()
     }
 }
 
@@ -260,7 +290,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(500);
 
     /// A server on a thread of its own that answers with [`samples::pair`].
-    struct Running {
+    pub(super) struct Running {
         dir: tempfile::TempDir,
         stop: Option<oneshot::Sender<()>>,
         thread: Option<thread::JoinHandle<()>>,
@@ -271,7 +301,9 @@ mod tests {
             Self::start_with(|_, _| async { Reply::Status(Box::new(samples::pair())) })
         }
 
-        fn start_with<F: Future<Output = Reply>>(answer: impl Fn(Command, Peer) -> F + Send + 'static) -> Self {
+        pub(super) fn start_with<F: Future<Output = Reply>>(
+            answer: impl Fn(Command, Peer) -> F + Send + 'static,
+        ) -> Self {
             let dir = tempfile::tempdir().unwrap();
             let (stop, stopped) = oneshot::channel();
             let lock = lock::lock(dir.path()).unwrap();
@@ -290,7 +322,7 @@ mod tests {
             Self { dir, stop: Some(stop), thread: Some(thread) }
         }
 
-        fn connect(&self) -> Client {
+        pub(super) fn connect(&self) -> Client {
             let client = Client::connect(socket_path(self.dir.path())).unwrap();
             client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             client

@@ -6,40 +6,48 @@
 
 mod budget;
 mod clock;
+mod happenings;
 mod health;
 mod lines;
 mod refusals;
 
-use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::history::{History, Mark};
 use super::logging::Log;
 use super::record::{Key, Kind, Level, Record, Value};
+use crate::control::history::{Entry, Kind as Happening};
 use crate::control::status::TransitionStatus;
 use crate::engine::output::{Event, EventKind};
 use crate::engine::params::{CheckParams, RouterParams};
 use crate::engine::time::Now;
 use crate::notify::{HookReport, Owner};
 use budget::{Budget, Cause};
+pub use happenings::Finding;
+use happenings::{of_finding, of_happening};
 use health::Health;
 use lines::{record, suppressed};
 
 /// Writes down what happened.
 pub struct Journal {
     log: Log,
-    past: VecDeque<TransitionStatus>,
+    history: History,
+    /// Who asked for the end of the daemon.
+    stopped_by: String,
     refused: Budget,
     accepted: Budget,
     health: Health,
 }
 
 impl Journal {
-    /// Makes a journal without a past; `checks`: those whose verdicts it will write down.
-    pub fn new(log: Log, checks: &[Arc<CheckParams>]) -> Self {
+    /// Makes a journal that adds to a history; `checks`: those whose verdicts it will write down.
+    pub fn new(log: Log, history: History, checks: &[Arc<CheckParams>]) -> Self {
         Self {
             log,
-            past: VecDeque::new(),
+            history,
+            stopped_by: String::new(),
             refused: Budget::new(Cause::Refused),
             accepted: Budget::new(Cause::Accepted),
             health: Health::new(checks),
@@ -51,15 +59,19 @@ impl Journal {
         self.health.replace(checks);
     }
 
-    /// Writes the line of an event. `params`: the configuration of the event's router, if it has one.
-    pub fn write(&mut self, now: Now, params: Option<&RouterParams>, event: &Event) {
+    /// Writes the line of an event, and returns the mark of its entry in the history when it is a transition.
+    ///
+    /// `params`: the configuration of the event's router, if it has one.
+    pub fn write(&mut self, now: Now, params: Option<&RouterParams>, event: &Event) -> Option<Mark> {
         if let EventKind::Check { check, to, words, .. } = &event.kind {
             self.health.note(check, *to, words);
         }
         let mut record = record(&self.health, params, &event.kind);
-        if let (EventKind::Transition(transition), Some(params)) = (&event.kind, params) {
-            self.remember(TransitionStatus::new(now.utc, &params.name, transition));
-        }
+        let mark = if let (EventKind::Transition(transition), Some(params)) = (&event.kind, params) {
+            Some(self.history.add(Entry::transition(now, &params.name, transition)))
+        } else {
+            None
+        };
         if let Some(cause) = Cause::of(&event.kind).filter(|_| record.level < Level::Debug) {
             let budget = match cause {
                 Cause::Refused => &mut self.refused,
@@ -75,10 +87,11 @@ impl Journal {
                 self.log.write(now.utc, suppressed(cause, count));
             }
         }
+        mark
     }
 
     /// Writes the line of a signal: `Received SIGTERM from pid 123 (uid 0, systemd): handing over and stopping`.
-    pub fn write_signal(&self, now: Now, signal: Signal, action: &str) {
+    pub fn write_signal(&mut self, now: Now, signal: Signal, action: &str) {
         let sender = match signal.sender {
             Some((pid, uid)) => match name_of_process(pid) {
                 Some(name) => format!("pid {pid} (uid {uid}, {name})"),
@@ -86,13 +99,45 @@ impl Journal {
             },
             None => "the kernel".to_owned(),
         };
+        if matches!(signal.name, "SIGTERM" | "SIGINT") {
+            self.stopped_by = format!("{} from {sender}", signal.name);
+        }
         let message = format!("Received {} from {sender}: {action}", signal.name);
         self.log.write(now.utc, Record { kind: Some(Kind::Signal), ..Record::new(Level::Info, message) });
     }
 
-    /// Writes the line of who was drained or resumed.
-    pub fn write_drain(&self, now: Now, message: String) {
+    /// Writes down who was drained or resumed, into the history and as a line; without `what` it is only told again.
+    pub fn write_drain(&self, now: Now, what: Option<Happening>, words: &str) {
+        let message = match what {
+            Some(what) => {
+                self.history.add(Entry::new(now, what, None, words));
+                format!("{} {words}", if what == Happening::Resume { "resumed" } else { "drained" })
+            }
+            None => words.to_owned(),
+        };
         self.log.write(now.utc, Record { kind: Some(Kind::Drain), ..Record::new(Level::Info, message) });
+    }
+
+    /// Writes down what happened to the daemon, or to instances beside their transitions: into the history, and as a line.
+    pub fn note(&self, now: Now, level: Level, what: Happening, words: &str) {
+        self.history.add(Entry::new(now, what, None, words));
+        self.log.write(now.utc, of_happening(level, what, words));
+    }
+
+    /// Writes down that the daemon ends, and who wanted that.
+    pub fn write_stop(&self, now: Now) {
+        self.note(now, Level::Info, Happening::Stop, &self.stopped_by);
+    }
+
+    /// Writes down what was found out about a transition: into the history, and as a line.
+    pub fn write_finding(&self, now: Now, instance: &str, mark: Mark, peer: IpAddr, finding: Finding) {
+        self.history.find(mark, finding.words(peer));
+        self.log.write(now.utc, of_finding(instance, peer, finding));
+    }
+
+    /// Returns the history.
+    pub const fn history(&self) -> &History {
+        &self.history
     }
 
     /// Writes the line of what became of a hook.
@@ -108,15 +153,8 @@ impl Journal {
     }
 
     /// Returns the last transitions, oldest first, at most 100.
-    pub fn transitions(&self) -> impl Iterator<Item = &TransitionStatus> {
-        self.past.iter()
-    }
-
-    fn remember(&mut self, transition: TransitionStatus) {
-        if self.past.len() == MAX_PAST {
-            self.past.pop_front();
-        }
-        self.past.push_back(transition);
+    pub fn transitions(&self) -> Vec<TransitionStatus> {
+        self.history.transitions(MAX_SHOWN)
     }
 }
 
@@ -129,8 +167,8 @@ pub struct Signal {
     pub sender: Option<(i32, u32)>,
 }
 
-/// Transitions kept in memory.
-const MAX_PAST: usize = 100;
+/// Transitions that the status shows.
+const MAX_SHOWN: usize = 100;
 
 /// Returns the name of a living process.
 fn name_of_process(pid: i32) -> Option<String> {

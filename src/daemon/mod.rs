@@ -13,6 +13,7 @@
 //! | `audit` | what keeps programs from running, before they do |
 //! | `metrics` | how things are for those who ask over HTTP |
 //! | `heartbeat` | whether the protocol thread turns in time |
+//! | [`history`] | the last thousand things that happened, over restarts |
 //! | `channel` | what the threads say to each other |
 //! | [`journal`] | engine events to log lines; the last transitions |
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
@@ -31,6 +32,7 @@ mod effects;
 mod event_loop;
 mod guard;
 mod heartbeat;
+pub mod history;
 mod hooks;
 pub mod journal;
 pub mod logging;

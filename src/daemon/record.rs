@@ -114,11 +114,17 @@ pub enum Kind {
     Drain,
     /// An instance is drained, and nobody is Master.
     Vacant,
+    /// The host of a Master that fell silent was asked whether it is there.
+    Finding,
+    /// The daemon began, ended or became another program.
+    Daemon,
+    /// The configuration was read again.
+    Reload,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Transition,
         Self::Discarded,
         Self::Mismatch,
@@ -138,6 +144,9 @@ impl Kind {
         Self::Suppressed,
         Self::Drain,
         Self::Vacant,
+        Self::Finding,
+        Self::Daemon,
+        Self::Reload,
     ];
 
     /// Returns the `MESSAGE_ID` of journald, 32 hexadecimal digits; never changes.
@@ -162,6 +171,9 @@ impl Kind {
             Self::Suppressed => "8452664df6484015a67a0b38b0c8ca2d",
             Self::Drain => "ac753cdecd0b468785769d37a360326c",
             Self::Vacant => "3c60851845424f2b9815617e9409b7a1",
+            Self::Finding => "d88d0af09cbf401d9733b4ce5ef0bbe4",
+            Self::Daemon => "b7467e75b72241748604a3a0d760c543",
+            Self::Reload => "19da1ad09bcf475c97204d27e0912745",
         }
     }
 }
@@ -185,6 +197,10 @@ pub enum Key {
     Peer,
     /// The interface that it has to do with.
     Interface,
+    /// How many adverts should have come and did not.
+    Missed,
+    /// How long nothing was heard, in milliseconds.
+    Silence,
     /// How many.
     Count,
     /// Name of the check.
@@ -209,6 +225,8 @@ impl Key {
             Self::Priority => ("priority", Some("VRRP_PRIORITY"), false),
             Self::Peer => ("peer", Some("VRRP_PEER"), false),
             Self::Interface => ("interface", Some("VRRP_INTERFACE"), false),
+            Self::Missed => ("missed", Some("VRRP_MISSED"), true),
+            Self::Silence => ("silence_ms", Some("VRRP_SILENCE_MS"), true),
             Self::Count => ("count", Some("VRRP_COUNT"), false),
             Self::Check => ("check", Some("VRRP_CHECK"), true),
             Self::Verdict => ("verdict", Some("VRRP_VERDICT"), true),

@@ -10,6 +10,7 @@ mod failure;
 mod lease;
 mod metrics;
 mod reloading;
+mod remembering;
 mod rivals;
 mod upgrading;
 
@@ -31,6 +32,7 @@ use super::drains::Drains;
 use super::event_loop::read_clocks;
 use super::guard::{Guard, Origin};
 use super::heartbeat::Heartbeat;
+use super::history::{History, Mark};
 use super::hooks::Hooks;
 use super::journal::{self, Journal};
 use super::logging::Log;
@@ -54,6 +56,7 @@ use crate::net::service::{NetService, Report, Wish};
 use draining::Draining;
 pub(super) use failure::ServiceFailure;
 use reloading::{Order, Reloading};
+use remembering::remember_start;
 use upgrading::Upgrading;
 
 /// What the service thread is to know from the start.
@@ -121,7 +124,9 @@ impl Service {
             guard,
             origin,
         } = setup;
-        let journal = Rc::new(RefCell::new(Journal::new(log.clone(), &params.checks)));
+        let journal =
+            Rc::new(RefCell::new(Journal::new(log.clone(), History::open(state_dir.clone()), &params.checks)));
+        remember_start(&journal.borrow(), &origin);
         let written = Rc::clone(&journal);
         let report = move |report| written.borrow().write_hook(read_clocks(), &report);
         let hooks = Hooks::new(&identity.node, &params, &routers, read_clocks, report);
@@ -170,6 +175,7 @@ impl Service {
         if !self.start_hooks(&mut from_protocol).await {
             self.hooks.stop(HOOKS_PATIENCE).await;
             self.hooks.shutdown().await;
+            self.remember_stop();
             return Ok(());
         }
         let (net, wishes) = mpsc::channel(CAPACITY);
@@ -218,6 +224,7 @@ impl Service {
         // Who waits for a reload hears that there is none.
         drop(orders);
         self.end(&net).await;
+        self.remember_stop();
         Ok(())
     }
 
@@ -347,8 +354,8 @@ impl Service {
             Output::ReleaseVips { router } => Some(Wish::Release { router: *router }),
             Output::Announce { router, vips } => Some(Wish::Announce { router: *router, vips: vips.clone() }),
             Output::Event(event) => {
-                self.write_down(now, event);
-                self.reach_rival(event)
+                let mark = self.write_down(now, event);
+                self.reach_rival(event).or_else(|| self.ask_for_silent(event, mark))
             }
             Output::Send(_) | Output::Finished => None,
         }
@@ -368,10 +375,10 @@ impl Service {
         });
     }
 
-    fn write_down(&self, now: Now, event: &Event) {
+    fn write_down(&self, now: Now, event: &Event) -> Option<Mark> {
         let routers = self.routers.borrow();
         let params = event.router.and_then(|router| routers.get(&router));
-        self.journal.borrow_mut().write(now, params.map(AsRef::as_ref), event);
+        let mark = self.journal.borrow_mut().write(now, params.map(AsRef::as_ref), event);
         if let (EventKind::Transition(transition), Some(router)) = (&event.kind, event.router) {
             let mut states = self.states.borrow_mut();
             if self.reloading.is_parting(router) {
@@ -380,6 +387,7 @@ impl Service {
                 states.insert(router, transition.to);
             }
         }
+        mark
     }
 
     /// Tells the service manager how many instances are in which state, if that is different from the last time.

@@ -115,7 +115,10 @@ impl VirtualRouter {
         } else if backup.has_resigned {
             (Reason::Resigned, known)
         } else {
-            (Reason::MasterDown { silence: now.since(backup.heard_at) }, known)
+            let silence = now.since(backup.heard_at);
+            let interval = self.master_adver_interval.as_nanos().max(1);
+            let missed = u32::try_from(silence.as_nanos() / interval).unwrap_or(u32::MAX);
+            (Reason::MasterDown { silence, missed }, known)
         };
         // Counted from the deadline and not from when it was served: lateness must not add up.
         let due = if now.since(backup.down_at) < interval { backup.down_at.min(now) } else { now };

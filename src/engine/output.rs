@@ -267,6 +267,8 @@ pub enum Reason {
     MasterDown {
         /// How long nothing was heard.
         silence: Duration,
+        /// How many adverts should have come in that time, by the interval of that Master.
+        missed: u32,
     },
     /// The Master resigned and nobody was faster.
     Resigned,
@@ -349,6 +351,38 @@ pub enum Reason {
     Resumed,
 }
 
+impl Reason {
+    /// Returns its name for programs; never changes.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Adopted { .. } => "adopted",
+            Self::Owner => "owner",
+            Self::MasterDown { .. } => "master_down",
+            Self::Resigned => "resigned",
+            Self::Preempted { .. } => "preempted",
+            Self::HigherPriority { .. } => "higher_priority",
+            Self::HigherAddress => "higher_address",
+            Self::Paused { .. } => "paused",
+            Self::Outranked { .. } => "outranked",
+            Self::Stopping => "stopping",
+            Self::Deconfigured => "deconfigured",
+            Self::InterfaceMissing => "interface_missing",
+            Self::LinkDown => "link_down",
+            Self::NoAddress => "no_address",
+            Self::Recovered => "recovered",
+            Self::CheckFailed { .. } => "check_failed",
+            Self::AwaitingCheck { .. } => "awaiting_check",
+            Self::GroupFault { .. } => "group_fault",
+            Self::Removed { .. } => "removed",
+            Self::AddressTaken { .. } => "address_taken",
+            Self::GroupMoved { .. } => "group_moved",
+            Self::Drained { .. } => "drained",
+            Self::Resumed => "resumed",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -357,7 +391,7 @@ impl fmt::Display for Reason {
                 write!(f, "adopted: was master with an advertisement {:.3} s ago", silence.as_secs_f64())
             }
             Self::Owner => f.write_str("address owner"),
-            Self::MasterDown { silence } => write!(f, "no advertisement for {:.3} s", silence.as_secs_f64()),
+            Self::MasterDown { silence, .. } => write!(f, "no advertisement for {:.3} s", silence.as_secs_f64()),
             Self::Resigned => f.write_str("master resigned"),
             Self::Preempted { priority } => write!(f, "master has lower priority {priority}"),
             Self::HigherPriority { priority } => write!(f, "master with higher priority {priority}"),

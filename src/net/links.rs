@@ -230,6 +230,13 @@ impl Links {
         v6.max_by_key(Ipv6Addr::is_unicast_link_local)
     }
 
+    /// Says whether a host is on the link of an interface: link-local, or within the prefix of one of its own addresses.
+    pub fn is_on_link(&self, index: u32, host: IpAddr) -> bool {
+        let Some(view) = self.links.get(&index) else { return false };
+        let is_link_local = matches!(host, IpAddr::V6(host) if host.is_unicast_link_local());
+        is_link_local || view.own.iter().any(|own| is_within(host, own.place.address, own.place.prefix_len))
+    }
+
     /// Says whether some interface of this host has this hardware address.
     pub fn is_own_mac(&self, mac: &[u8; 6]) -> bool {
         self.links.values().any(|view| view.link.mac.as_ref() == Some(mac))
@@ -392,6 +399,21 @@ fn reach(address: Ipv6Addr) -> u8 {
         2
     } else {
         14
+    }
+}
+
+/// Says whether two addresses have the same first bits.
+fn is_within(host: IpAddr, address: IpAddr, prefix_len: u8) -> bool {
+    match (host, address) {
+        (IpAddr::V4(host), IpAddr::V4(address)) => {
+            let differing = u32::from(host) ^ u32::from(address);
+            differing.leading_zeros() >= u32::from(prefix_len)
+        }
+        (IpAddr::V6(host), IpAddr::V6(address)) => {
+            let differing = u128::from(host) ^ u128::from(address);
+            differing.leading_zeros() >= u32::from(prefix_len)
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `fixed` | service | static entries as if of a router that is always Master |
 //! | [`conflict`] | service | whether another host has our addresses; no I/O |
 //! | [`presence`] | service | whether other hosts are there |
+//! | [`asking`] | service | whether hosts on the link are there; no I/O |
 //! | [`prober`] | service | hears who answers for an address |
 //! | [`trouble`] | service | what keeps routers from holding addresses; no I/O |
 //! | [`notice`] | service | what is worth a line in the journal |
@@ -20,6 +21,7 @@
 //! [`service::Report`] values out of another.
 
 pub mod announce;
+pub mod asking;
 pub mod conflict;
 mod fixed;
 mod introduce;

@@ -20,11 +20,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::announce::{AnnounceCounters, Announcer};
+use super::asking::Asking;
 use super::conflict::Conflicts;
 use super::fixed::{FIXED, as_router};
 use super::introduce::Introductions;
 use super::links::{Change, Links, Watch};
-use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch, ask_anew};
+use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch};
 use super::notice::Notice;
 use super::prober::Prober;
 use super::routes::{self, Routes};
@@ -74,6 +75,15 @@ pub enum Wish {
         interface: String,
         /// The host.
         host: IpAddr,
+    },
+    /// Answer with whether this host on the link of that interface is there, within a second; or not, where nobody can tell.
+    Ask {
+        /// The interface's name.
+        interface: String,
+        /// The host.
+        host: IpAddr,
+        /// Where to.
+        reply: oneshot::Sender<bool>,
     },
     /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
     /// whoever waits sets himself a limit.
@@ -153,6 +163,9 @@ pub struct NetService<F> {
     introductions: Introductions,
     /// There while answers are awaited.
     prober: Option<Prober>,
+    asking: Asking,
+    /// There while a host is asked.
+    asker: Option<Prober>,
     /// There while there are routes or rules to follow.
     follower: Option<RouteMonitor>,
     announcer: Announcer,
@@ -202,6 +215,8 @@ impl<F: FnMut(Report)> NetService<F> {
             conflicts: Conflicts::default(),
             introductions: Introductions::default(),
             prober: None,
+            asking: Asking::default(),
+            asker: None,
             follower: None,
             announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
             requests: Requests::open().map_err(failed("a netlink socket for requests"))?,
@@ -345,13 +360,8 @@ impl<F: FnMut(Report)> NetService<F> {
                 announce(&mut self.announcer, &mut self.pace, router, vips);
             }
             Wish::Beat(at) => self.vips.beat(at),
-            Wish::Reach { interface, host } => {
-                if let Some(link) = self.links.named(&interface)
-                    && let Err(error) = ask_anew(link.index, host)
-                {
-                    tracing::debug!(%host, %error, "the kernel does not forget that a host did not answer");
-                }
-            }
+            Wish::Reach { interface, host } => self.reach(&interface, host),
+            Wish::Ask { interface, host, reply } => self.ask_host(&interface, host, reply),
             Wish::Settle(reply) => self.settling.push(reply),
             Wish::Withdrawn { params, reply } => self.withdrawing.push((params, reply)),
             Wish::Status { routers, reply } => {

@@ -2,6 +2,7 @@
 
 mod drain;
 mod explain;
+mod history;
 mod keys;
 mod programs;
 mod requirements;
@@ -15,11 +16,12 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "check",
     "convert",
     "explain",
+    "history",
     "keygen",
     "reload",
     "drain",

@@ -26,6 +26,7 @@ mod flood;
 mod forgery;
 mod frozen;
 mod health;
+mod history;
 mod holding;
 mod hooks;
 mod intruder;

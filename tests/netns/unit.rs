@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use vrrpd::daemon::record::Kind;
 use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{A, B};
@@ -112,11 +113,34 @@ impl World {
         self.cluster.start(B)?;
         self.cluster.watch.pause(Duration::from_secs(2))?;
         let journal = self.systemd.run(&["journalctl", "--no-pager", "VRRP_INSTANCE=web", "VRRP_STATE=MASTER"])?;
-        if journal.contains("Entering MASTER STATE") {
-            Ok(())
-        } else {
-            Err(wrong(format!("the journal has no fields: {journal}")))
+        if !journal.contains("Entering MASTER STATE") {
+            return Err(wrong(format!("the journal has no fields: {journal}")));
         }
+        self.transitions_have_their_fields()
+    }
+
+    /// One line for each transition, with all that is known of it.
+    fn transitions_have_their_fields(&self) -> Result<(), LabError> {
+        let id = format!("MESSAGE_ID={}", Kind::Transition.message_id());
+        let text = self.systemd.run(&["journalctl", "--no-pager", "--output=json", &id])?;
+        let lines: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let states: Vec<&str> = lines.iter().filter_map(|line| line["VRRP_STATE"].as_str()).collect();
+        same("states in the journal", states.join(" "), "BACKUP MASTER")?;
+        let expected = [
+            ("VRRP_INSTANCE", "web"),
+            ("VRRP_ROUTER_ID", "51"),
+            ("VRRP_PREVIOUS_STATE", "BACKUP"),
+            ("VRRP_PRIORITY", "200"),
+            ("VRRP_MISSED", "3"),
+            ("PRIORITY", "6"),
+            ("SYSLOG_IDENTIFIER", "vrrpd"),
+        ];
+        let line = lines.last().cloned().unwrap_or_default();
+        for (name, value) in expected {
+            same(name, line[name].as_str().unwrap_or_default().to_owned(), value)?;
+        }
+        let reason = line["VRRP_REASON"].as_str().unwrap_or_default();
+        if reason.starts_with("no advertisement for 3.") { Ok(()) } else { Err(wrong(format!("{line}"))) }
     }
 
     /// The program on the disk is replaced: same process, same service, nothing lost.

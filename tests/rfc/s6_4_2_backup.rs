@@ -39,7 +39,10 @@ fn rfc9568_6_4_2_down_timer_makes_a_master_that_sends_first_and_announces_what_i
         };
         assert_eq!(sent.priority(), 100);
         let silence = us(3_609_375);
-        assert_eq!(transitions(&seen), [(StateName::Backup, StateName::Master, Reason::MasterDown { silence })]);
+        assert_eq!(
+            transitions(&seen),
+            [(StateName::Backup, StateName::Master, Reason::MasterDown { silence, missed: 3 })]
+        );
         assert_eq!(bench.timeout(), Some(ms(1000)), "the advert timer");
         assert_eq!(bench.confirm(0..count), [Seen::Announce(0..count)]);
     }

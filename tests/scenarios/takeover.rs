@@ -15,7 +15,7 @@ fn first_election_is_won_by_the_shortest_skew_after_three_intervals() {
     let story = Story::elected(RouterSpec::new(&[100, 101]));
     let down = 3 * SECOND + skew(101, SECOND);
     let silence = Duration::from_nanos(down);
-    let won = (down, StateName::Master, Reason::MasterDown { silence });
+    let won = (down, StateName::Master, Reason::MasterDown { silence, missed: 3 });
     assert_eq!(story.changes(1), [(0, StateName::Backup, Reason::Started), won]);
     assert_eq!(story.changes(0), [(0, StateName::Backup, Reason::Started)]);
     assert_eq!(story.snapshot(0).master, story.snapshot(1).master);
@@ -37,7 +37,7 @@ fn takeover_comes_exactly_three_intervals_and_skew_after_the_last_advert() {
         let interval = interval * MS;
         let down = 3 * interval + skew(u64::from(priority), interval);
         let silence = Duration::from_nanos(down);
-        let expected = (last_sent + DELAY + down, StateName::Master, Reason::MasterDown { silence });
+        let expected = (last_sent + DELAY + down, StateName::Master, Reason::MasterDown { silence, missed: 3 });
         assert_eq!(story.changes(1), [expected], "{interval} ns, priority {priority}");
         assert_eq!(story.world.measures[0].promotions, 1);
     }

@@ -284,7 +284,7 @@ impl Watch {
         let Some(last) = &self.last else { return Ok(()) };
         let params = &last.params;
         let is_same_priority = last.effective_priority == transition.priority;
-        if let Reason::MasterDown { silence } = transition.reason {
+        if let Reason::MasterDown { silence, .. } = transition.reason {
             // In a group it may have been ready, and a priority that fell since then does not make it wait again.
             let adverts = 256 * u32::from(params.master_down_adverts);
             let least = if self.is_grouped { last.master_down * adverts / (adverts + 256) } else { last.master_down };

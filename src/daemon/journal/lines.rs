@@ -70,6 +70,10 @@ fn of_transition(params: Option<&RouterParams>, transition: &Transition) -> Reco
     if let Some(peer) = transition.peer {
         fields.push((Key::Peer, text(peer)));
     }
+    if let Reason::MasterDown { silence, missed } = transition.reason {
+        let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+        fields.extend([(Key::Missed, Value::Number(missed.into())), (Key::Silence, Value::Number(silence))]);
+    }
     let is_of_interface = matches!(transition.reason, Reason::InterfaceMissing | Reason::LinkDown | Reason::NoAddress);
     if let Some(params) = params.filter(|_| is_of_interface) {
         fields.push((Key::Interface, text(&params.interface)));

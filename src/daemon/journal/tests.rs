@@ -25,7 +25,7 @@ fn takeover() -> EventKind {
     EventKind::Transition(Transition {
         from: StateName::Backup,
         to: StateName::Master,
-        reason: Reason::MasterDown { silence: Duration::from_millis(3605) },
+        reason: Reason::MasterDown { silence: Duration::from_millis(3605), missed: 3 },
         priority: priority(101),
         peer: Some(PEER),
     })
@@ -38,7 +38,7 @@ fn discard(reason: Discard) -> EventKind {
 #[test]
 fn a_transition_is_one_line_with_its_cause() {
     let (log, written) = Written::log(Level::Trace);
-    Journal::new(log.clone(), &[]).write(NOW, Some(&params("web")), &event(takeover()));
+    Journal::new(log.clone(), History::in_memory(), &[]).write(NOW, Some(&params("web")), &event(takeover()));
     assert_eq!(
         written.after(&log),
         ["INFO  VRRP_Instance(web) Entering MASTER STATE from=BACKUP reason=\"no advertisement for 3.605 s\" \
@@ -132,7 +132,7 @@ fn a_packet_for_no_router_has_no_instance() {
 #[test]
 fn packets_cannot_flood_the_log_but_transitions_get_through() {
     let (log, written) = Written::log(Level::Info);
-    let mut journal = Journal::new(log.clone(), &[]);
+    let mut journal = Journal::new(log.clone(), History::in_memory(), &[]);
     let web = params("web");
     // Every class of packet from every forged peer, at once.
     for last in 0..=255 {
@@ -171,7 +171,7 @@ fn packets_cannot_flood_the_log_but_transitions_get_through() {
 #[test]
 fn an_hour_of_a_flood_is_three_lines_a_minute() {
     let (log, written) = Written::log(Level::Info);
-    let mut journal = Journal::new(log.clone(), &[]);
+    let mut journal = Journal::new(log.clone(), History::in_memory(), &[]);
     let web = params("web");
     for second in 0..3600 {
         let now = Now { mono: NOW.mono + Duration::from_secs(second), ..NOW };
@@ -186,19 +186,20 @@ fn an_hour_of_a_flood_is_three_lines_a_minute() {
 #[test]
 fn the_last_hundred_transitions_are_remembered() {
     let (log, _) = Written::log(Level::Error);
-    let mut journal = Journal::new(log, &[]);
+    let mut journal = Journal::new(log, History::in_memory(), &[]);
     for count in 0..105 {
         journal.write(NOW, Some(&params(&format!("vi{count}"))), &event(takeover()));
     }
-    let names: Vec<&str> = journal.transitions().map(|past| past.instance.as_str()).collect();
+    let transitions = journal.transitions();
+    let names: Vec<&str> = transitions.iter().map(|past| past.instance.as_str()).collect();
     assert_eq!((names.len(), names[0], names[99]), (100, "vi5", "vi104"));
-    assert_eq!(journal.transitions().next().unwrap().at, "2026-11-22T08:28:03.417Z");
+    assert_eq!(transitions[0].at, "2026-11-22T08:28:03.417Z");
 }
 
 #[test]
 fn a_signal_names_its_sender() {
     let (log, written) = Written::log(Level::Info);
-    let journal = Journal::new(log.clone(), &[]);
+    let mut journal = Journal::new(log.clone(), History::in_memory(), &[]);
     let me = i32::try_from(std::process::id()).unwrap();
     let name = name_of_process(me).unwrap();
     journal.write_signal(NOW, Signal { name: "SIGTERM", sender: Some((me, 0)) }, "handing over and stopping");

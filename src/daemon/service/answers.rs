@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{Net, Service};
 use crate::control::message::{Command, Reply};
 use crate::control::server::Peer;
-use crate::control::status::{self, Seen, TransitionStatus};
+use crate::control::status::{self, Seen};
 use crate::control::upgrade::UpgradeReply;
 use crate::daemon::channel::{Snapshot, ToProtocol};
 use crate::daemon::upgrade::VERSION;
@@ -22,6 +22,14 @@ impl Service {
                 Some(status) => Reply::Status(Box::new(status)),
                 None => Reply::refusal("the daemon is stopping"),
             },
+            Command::History { last, instance, follow: _ } => {
+                let history = self.journal.borrow().history().clone();
+                Reply::History(history.last(last, instance.as_deref()).await)
+            }
+            Command::HistoryAfter { after, instance } => {
+                let history = self.journal.borrow().history().clone();
+                Reply::History(history.after(after, instance.as_deref()).await)
+            }
             Command::Reload { exec: true, .. } => match self.upgrade().await {
                 Ok(successor) => Reply::Upgrade(UpgradeReply::new(VERSION, successor.version, successor.program)),
                 Err(error) => Reply::refusal(error.to_string()),
@@ -48,7 +56,7 @@ impl Service {
         let asked = routers.iter().map(|router| (router.key, Arc::clone(&router.params))).collect();
         net.send(Wish::Status { routers: asked, reply }).await.ok()?;
         let Status { present, troubles, .. } = present.await.ok()?;
-        let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();
+        let transitions = self.journal.borrow().transitions();
         let seen = routers.iter().zip(present.iter().zip(&troubles)).map(|(router, (present, troubles))| {
             let hooks = self.hooks.status(router.key);
             Seen { router, present, troubles, hooks }

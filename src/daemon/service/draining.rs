@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::Service;
 use crate::control::drain::{DrainReply, DrainRequest, MAX_REASON, Moved, Outcome, ResumeReply, ResumeRequest};
+use crate::control::history::Kind as Happening;
 use crate::control::message::Reply;
 use crate::control::rfc3339;
 use crate::control::server::Peer;
@@ -41,13 +42,18 @@ impl Draining {
     pub fn new(state_dir: StateDir, drains: Drains) -> Self {
         Self { state_dir, drains: RefCell::new(drains), turn: Mutex::new(()), changed: Notify::new() }
     }
+
+    /// Returns where it is written down.
+    pub fn state_dir(&self) -> &StateDir {
+        &self.state_dir
+    }
 }
 
 impl Service {
     /// Says who is drained from an earlier process, and ends orders whose time is over, for as long as the daemon runs.
     pub(super) fn watch_drains(self: &Rc<Self>) {
         for line in self.draining.drains.borrow().lines() {
-            self.journal.borrow().write_drain(read_clocks(), line);
+            self.journal.borrow().write_drain(read_clocks(), None, &line);
         }
         let service = Rc::clone(self);
         spawn_local(async move {
@@ -116,7 +122,7 @@ impl Service {
         self.draining.drains.borrow_mut().drain(&request.instances, &drain);
         notes.extend(self.settle_drains().await);
         let who = if request.instances.is_empty() { "the whole node".to_owned() } else { meant.join(", ") };
-        self.tell_drain(format!("drained {who} by {}{}", by(peer), drain.tail()));
+        self.tell_drain(Happening::Drain, &format!("{who} by {}{}", by(peer), drain.tail()));
         notes.extend(drain.until.map(|until| format!("until {until}")));
         let after = self.snapshot().await.ok_or(STOPPING)?;
         Ok(DrainReply::new(self.outcome(&before, &after, &meant, notes)))
@@ -147,7 +153,7 @@ impl Service {
         }
         if !resumed.is_empty() || had_node {
             let who = if resumed.is_empty() { "the whole node".to_owned() } else { resumed.join(", ") };
-            self.tell_drain(format!("resumed {who} by {}", by(peer)));
+            self.tell_drain(Happening::Resume, &format!("{who} by {}", by(peer)));
         }
         let after = self.snapshot().await.ok_or(STOPPING)?;
         Ok(ResumeReply::new(self.outcome(&before, &after, &shown, notes)))
@@ -164,7 +170,7 @@ impl Service {
         let _ = self.settle_drains().await;
         let who = |name: &String| if name.is_empty() { "the whole node".to_owned() } else { name.clone() };
         let who = ended.iter().map(who).collect::<Vec<_>>().join(", ");
-        self.tell_drain(format!("resumed {who}: the time it was drained for is over"));
+        self.tell_drain(Happening::Resume, &format!("{who}: the time it was drained for is over"));
     }
 
     /// Writes down who is drained, then tells the engine; returns what an operator should know.
@@ -188,8 +194,8 @@ impl Service {
         Some(format!("not written down, the next start will not know it: {path}: {error}"))
     }
 
-    fn tell_drain(&self, line: String) {
-        self.journal.borrow().write_drain(read_clocks(), line);
+    fn tell_drain(&self, what: Happening, words: &str) {
+        self.journal.borrow().write_drain(read_clocks(), Some(what), words);
     }
 
     fn outcome(&self, before: &Snapshot, after: &Snapshot, shown: &[String], notes: Vec<String>) -> Outcome {

@@ -12,8 +12,10 @@ use super::metrics::Offer;
 use super::{Net, Service};
 use crate::child::forget_owners;
 use crate::control::changes::Changes;
+use crate::control::history::Kind;
 use crate::daemon::channel::{Snapshot, ToProtocol};
 use crate::daemon::event_loop::read_clocks;
+use crate::daemon::record::Level;
 use crate::daemon::reload::{Prepared, ReloadError, Source, both, changes, prepare};
 use crate::daemon::state::table::Table;
 use crate::daemon::{audit, secrecy, systemd};
@@ -132,7 +134,8 @@ impl Service {
                         tracing::warn!("{warning}");
                     }
                 }
-                tracing::info!("Reload complete: {}", changes.summary());
+                let now = read_clocks();
+                self.journal.borrow().note(now, Level::Info, Kind::Reload, &changes.summary());
                 for line in changes.text().iter().filter(|line| !line.starts_with("kept ")).take(LINES_MAX) {
                     tracing::info!("reload: {}", line.trim_start());
                 }
@@ -141,7 +144,8 @@ impl Service {
                 for line in error.to_string().lines().take(LINES_MAX) {
                     tracing::error!("{line}");
                 }
-                tracing::error!("Reload failed: {path} is not used, everything is as it was");
+                let words = format!("{path} is not used, everything is as it was");
+                self.journal.borrow().note(read_clocks(), Level::Error, Kind::Reload, &words);
             }
         }
         let summary = self.told.borrow().clone();

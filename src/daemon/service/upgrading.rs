@@ -87,6 +87,7 @@ impl Service {
         let _ = netting.await;
         systemd::alive();
         self.log.flush(LOG_PATIENCE);
+        self.journal.borrow().history().flush(LOG_PATIENCE);
         let (reply, failed) = oneshot::channel();
         self.protocol.send(ToProtocol::Replace(replacement, reply));
         match failed.await {

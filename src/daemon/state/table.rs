@@ -290,7 +290,7 @@ fn number(family: Family) -> u8 {
 }
 
 /// Returns the kernel's name for the time since it began; empty when it does not say.
-fn boot_id() -> String {
+pub fn boot_id() -> String {
     let path = "/proc/sys/kernel/random/boot_id";
     std::fs::read_to_string(path).map(|id| id.trim_end().to_owned()).unwrap_or_default()
 }

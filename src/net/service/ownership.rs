@@ -4,13 +4,16 @@ use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::{NetService, Report};
 use crate::engine::input::{Interface, RouterKey};
 use crate::engine::time::Instant;
 use crate::net::announce::is_forwarding;
+use crate::net::asking::Asking;
 use crate::net::conflict::Question;
+use crate::net::netlink::ask_anew;
 use crate::net::prober::Prober;
 use crate::wire::announce::{ARP_FRAME_LEN, ArpForm, NA_FRAME_LEN, write_gratuitous_arp, write_neighbor_advert};
 use crate::wire::inquiry::{arp_probe, neighbor_solicit};
@@ -22,6 +25,7 @@ impl<F: FnMut(Report)> NetService<F> {
         self.vips.turn(now);
         self.troubles.expire(now);
         self.inquire(now);
+        self.ask_hosts(now);
         if self.vips.pulse_at().is_some_and(|at| at <= now) {
             self.vips.pulse_asked();
             (self.on)(Report::Pulse);
@@ -30,8 +34,8 @@ impl<F: FnMut(Report)> NetService<F> {
 
     /// Returns how long until something is due; `None`: nothing will be.
     pub(super) fn alarm(&self) -> Option<Duration> {
-        let next =
-            self.vips.pulse_at().into_iter().chain(self.troubles.deadline()).chain(self.conflicts.deadline()).min()?;
+        let next = [self.vips.pulse_at(), self.troubles.deadline(), self.conflicts.deadline(), self.asking.deadline()];
+        let next = next.into_iter().flatten().min()?;
         Some(next.since((self.clock)()))
     }
 
@@ -49,6 +53,47 @@ impl<F: FnMut(Report)> NetService<F> {
         }
         for question in questions {
             self.ask(question);
+        }
+    }
+
+    /// Lets the kernel ask for a host with the next packet.
+    pub(super) fn reach(&self, interface: &str, host: IpAddr) {
+        if let Some(link) = self.links.named(interface)
+            && let Err(error) = ask_anew(link.index, host)
+        {
+            tracing::debug!(%host, %error, "the kernel does not forget that a host did not answer");
+        }
+    }
+
+    /// Begins to ask for a host; where it is not on the link nobody is asked, and there is no reply.
+    pub(super) fn ask_host(&mut self, interface: &str, host: IpAddr, reply: oneshot::Sender<bool>) {
+        let Some(index) = self.links.named(interface).map(|link| link.index) else { return };
+        if self.links.is_on_link(index, host) {
+            let now = (self.clock)();
+            self.asking.ask(now, Question { interface: index, address: host }, reply);
+            self.ask_hosts(now);
+        }
+    }
+
+    /// Asks for hosts, and takes in who answered.
+    fn ask_hosts(&mut self, now: Instant) {
+        if self.asking.is_idle() {
+            return;
+        }
+        if self.asker.is_none() {
+            // Without the sockets nobody is heard, and nothing can be said.
+            let Ok(asker) = Prober::open() else {
+                self.asking = Asking::default();
+                return;
+            };
+            self.asker = Some(asker);
+        }
+        let answers = self.asker.as_ref().map(Prober::read).unwrap_or_default();
+        for question in self.asking.turn(now, &answers) {
+            self.ask(question);
+        }
+        if self.asking.is_idle() {
+            self.asker = None;
         }
     }
 
