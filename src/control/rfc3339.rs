@@ -21,7 +21,7 @@ pub fn format(utc: Duration) -> String {
     )
 }
 
-/// Reads what [`format`] writes, with or without a fraction of a second; `None`: it is something else, or before 1970.
+/// Reads what [`format()`] writes, with or without a fraction of a second; `None`: it is something else, or before 1970.
 pub fn parse(text: &str) -> Option<Duration> {
     let (day, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
