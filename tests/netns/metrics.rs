@@ -214,7 +214,8 @@ fn only_takers() -> Result<(), LabError> {
     let idle = hold(&cluster, IDLE, b"")?;
     let slow = hold(&cluster, SLOW, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")?;
     let (mut answered, mut asked) = (0, 0);
-    while now() < since + Duration::from_secs(4) {
+    let end = now() + Duration::from_secs(4);
+    while now() < end {
         asked += 1;
         answered += usize::from(page(&cluster, A, "/metrics")?.0 == 200);
     }
