@@ -18,7 +18,13 @@ use super::table::Key;
 use crate::engine::params::Endpoint;
 
 /// Reads the key; absent means nowhere.
-pub(super) fn endpoint(written: &Key<&str>, runtime_dir: &Path, report: &mut Report<'_>) -> Option<Option<Endpoint>> {
+///
+/// `runtime_dir`: `None` when that is wrong itself.
+pub(super) fn endpoint(
+    written: &Key<&str>,
+    runtime_dir: Option<&Path>,
+    report: &mut Report<'_>,
+) -> Option<Option<Endpoint>> {
     let endpoint = written.and_then(|text| {
         let wrong = |error| ValueError::Listen { key: KEY, found: excerpt(text.value), error };
         let Some(socket) = text.value.strip_prefix("unix:") else {
@@ -31,7 +37,7 @@ pub(super) fn endpoint(written: &Key<&str>, runtime_dir: &Path, report: &mut Rep
             };
         };
         let socket = path(KEY, &Written { value: socket, place: text.place }, SOCKET_MAX, report)?;
-        if socket.parent() == Some(runtime_dir) && OWN.iter().any(|own| socket.ends_with(own)) {
+        if runtime_dir.is_some() && socket.parent() == runtime_dir && OWN.iter().any(|own| socket.ends_with(own)) {
             report.error(text.place, wrong(ListenError::Own));
             return None;
         }

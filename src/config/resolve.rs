@@ -83,11 +83,11 @@ fn daemon(written: &schema::Daemon<'_>, report: &mut Report<'_>) -> Option<Daemo
             .then(|| group.value.to_owned())
             .or_else(|| unfit("control_group", group, "the name of a group, 1 to 32 characters without blanks", report))
     });
-    let runtime_dir = runtime_dir.or(PathBuf::from(DEFAULT_RUNTIME_DIR))?;
-    let metrics = metrics::endpoint(&written.metrics, &runtime_dir, report);
+    let runtime_dir = runtime_dir.or(PathBuf::from(DEFAULT_RUNTIME_DIR));
+    let metrics = metrics::endpoint(&written.metrics, runtime_dir.as_deref(), report);
     Some(DaemonSettings {
         node: node.optional()?,
-        runtime_dir,
+        runtime_dir: runtime_dir?,
         control_group: control_group.optional()?,
         metrics: metrics?,
     })
