@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::config;
-use crate::control::render;
+use crate::control::{render, watch};
 use crate::daemon;
 use crate::demo;
 
@@ -180,6 +180,10 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check(args) => check::run(&args).into(),
         Command::Convert(args) => convert::run(&args).into(),
         Command::Explain(args) => explain::run(&args).into(),
+        Command::Status(args) if args.watch => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            ExitCode::from(watch::run(&runtime_dir, args.instance.as_deref()))
+        }
         Command::Status(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
@@ -265,6 +269,7 @@ const STATUS_EXAMPLES: &str = "\
 Examples:
   vrrpd status                       All instances
   vrrpd status web                   One instance
+  vrrpd status --watch               Again each second; q ends it
   vrrpd status --json                For programs
 
 Exit codes:

@@ -106,6 +106,9 @@ pub struct StatusArgs {
     /// Print JSON [default: a table]
     #[arg(long)]
     pub json: bool,
+    /// Show it again each second, in place, until q or Ctrl-C.
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
     /// Directory of the daemon's socket [default: /run/vrrpd]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub runtime_dir: Option<PathBuf>,

@@ -11,6 +11,7 @@
 //! | [`server`] | the daemon's side of the socket |
 //! | [`client`] | the command line's side |
 //! | [`render`] | the text of `vrrpd status` |
+//! | [`watch`] | that text again and again, in place |
 //! | [`rfc3339`] | points in time as text |
 //!
 //! One stop before: `engine::snapshot`. One stop after: `cli`.
@@ -29,6 +30,7 @@ pub mod server;
 pub mod status;
 pub mod summands;
 pub mod upgrade;
+pub mod watch;
 
 /// Returns where the control socket of a runtime directory is.
 pub fn socket_path(runtime_dir: &Path) -> PathBuf {

@@ -10,12 +10,12 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::client;
-use super::status::{AddressStatus, InstanceStatus, PeerStatus, State, Status};
+use super::status::{AddressStatus, InstanceStatus, PeerStatus, RivalStatus, State, Status};
+use super::{client, watch};
 
 /// Carries out `vrrpd status`: prints the state of the daemon of `runtime_dir`, or of one `instance`, as text or JSON.
 ///
-/// Exit code: 0 running and no instance in FAULT; 1 some in FAULT; 3 not running; 64 no such instance; 69 no sensible
+/// Exit code: 0 running and no instance in FAULT; 1 some in FAULT or with a rival; 3 not running; 64 no such instance; 69 no sensible
 /// reply; 77 permission.
 pub fn run_status(runtime_dir: &Path, json: bool, instance: Option<&str>) -> ExitCode {
     let mut reply = match client::status(runtime_dir) {
@@ -26,24 +26,42 @@ pub fn run_status(runtime_dir: &Path, json: bool, instance: Option<&str>) -> Exi
         }
     };
     if let Some(name) = instance {
-        if !reply.status.instances.iter().any(|instance| instance.name == name) {
+        if !narrow(&mut reply.status, name) {
             eprintln!("vrrpd: no instance {name:?}, expected {}", names(&reply.status));
             return ExitCode::from(64);
         }
-        reply.status.instances.retain(|instance| instance.name == name);
-        reply.status.groups.retain(|group| group.instances.iter().any(|member| member == name));
-        reply.status.transitions.retain(|transition| transition.instance == name);
         reply.json = serde_json::to_string(&reply.status).unwrap_or(reply.json);
     }
-    let text = if json { reply.json + "\n" } else { text(&reply.status, instance.is_some(), Paint::for_stdout()) };
+    let text = if json { reply.json + "\n" } else { page(&reply.status, instance.is_some()) };
     // A reader that went away, such as `head`, has what it wanted.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     ExitCode::from(exit_code(&reply.status))
 }
 
-/// Returns 1 when some instance is in FAULT, else 0.
+/// Leaves one instance and what belongs to it; says whether there is one of that name.
+pub(super) fn narrow(status: &mut Status, name: &str) -> bool {
+    if !status.instances.iter().any(|instance| instance.name == name) {
+        return false;
+    }
+    status.instances.retain(|instance| instance.name == name);
+    status.groups.retain(|group| group.instances.iter().any(|member| member == name));
+    status.transitions.retain(|transition| transition.instance == name);
+    true
+}
+
+/// Returns the text for standard output: on a terminal the rows of a long table end with its width, for a row that wraps is
+/// no row.
+fn page(status: &Status, all_addresses: bool) -> String {
+    let text = text(status, all_addresses, Paint::for_stdout());
+    match watch::terminal_size() {
+        Some(size) if status.instances.len() > MAX_BLOCKS => watch::fit(&text, size.columns, usize::MAX),
+        Some(_) | None => text,
+    }
+}
+
+/// Returns 1 when some instance is in FAULT or has a rival, else 0.
 pub fn exit_code(status: &Status) -> u8 {
-    u8::from(status.instances.iter().any(|instance| instance.state == State::Fault))
+    u8::from(status.instances.iter().any(|instance| instance.state == State::Fault || instance.has_rival()))
 }
 
 /// Whether states are coloured.
@@ -132,6 +150,10 @@ fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
     let mut found = Vec::new();
     if instance.state == State::Fault {
         found.push(format!("{name}: FAULT, {}", clean(&instance.reason)));
+    }
+    if let Some(rival) = &instance.rival {
+        let RivalStatus { address, priority, since } = rival;
+        found.push(format!("{name}: MASTER, but so is {address}, priority {priority}, since {}", clean(since)));
     }
     let wrong: Vec<&AddressStatus> = instance.addresses.iter().filter(|address| is_wrong(instance, address)).collect();
     if let Some(first) = wrong.first() {
@@ -249,7 +271,8 @@ fn addresses(instance: &InstanceStatus, all: bool, paint: Paint) -> Vec<String> 
                 (true, true) => paint.problem("PRESENT"),
                 (false, true) => paint.problem("MISSING"),
             };
-            format!("{} on {}: {presence}", address.address, clean(&address.interface))
+            let elsewhere = if address.duplicate { paint.problem(", ALSO ELSEWHERE") } else { String::new() };
+            format!("{} on {}: {presence}{elsewhere}", address.address, clean(&address.interface))
         })
         .collect();
     if listed.len() < instance.addresses.len() {
@@ -281,7 +304,7 @@ fn differences(instance: &InstanceStatus) -> Vec<String> {
     instance.peers.iter().filter_map(of_peer).collect()
 }
 
-fn names(status: &Status) -> String {
+pub(super) fn names(status: &Status) -> String {
     let mut names: Vec<String> = status.instances.iter().take(MAX_LISTED).map(|i| format!("{:?}", i.name)).collect();
     if status.instances.len() > MAX_LISTED {
         names.push(format!("or one of {} more", status.instances.len() - MAX_LISTED));
@@ -290,7 +313,7 @@ fn names(status: &Status) -> String {
 }
 
 /// Returns a length of time in its two largest units: `3d 4h`, `2h 13m`, `5m 3s`, `48s`, `0.4s`.
-fn length(ms: u64) -> String {
+pub(super) fn length(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     if days > 0 {
@@ -341,8 +364,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::control::samples::{backup, fault, pair, router, sick, status};
+    use crate::control::samples::{NOW, backup, fault, pair, router, sick, status};
     use crate::engine::output::Mismatch;
+    use crate::engine::snapshot::RivalSnapshot;
 
     fn plain(status: &Status) -> String {
         text(status, false, Paint::Plain)
@@ -412,6 +436,7 @@ mod tests {
                 address: format!("10.1.{}.{}/32", n / 250, n % 250),
                 interface: "ens5".to_owned(),
                 present: n != 1500,
+                duplicate: false,
             })
             .collect();
         let text = plain(&status);
@@ -443,6 +468,31 @@ mod tests {
         assert_eq!(exit_code(&pair()), 1);
         assert_eq!(exit_code(&status(&[(router("web"), vec![true, true]), (backup("x"), vec![])])), 0);
         assert_eq!(exit_code(&status(&[])), 0);
+    }
+
+    #[test]
+    fn another_master_and_an_address_elsewhere_are_rivals_and_one_of_long_ago_is_not() {
+        let mut web = router("web");
+        let heard = |ago: u64| {
+            let ago = NOW.mono - Duration::from_millis(ago);
+            let priority = crate::wire::field::Priority::LOWEST;
+            Some(RivalSnapshot { address: [10, 0, 0, 21].into(), priority, since: ago, heard_at: ago })
+        };
+        web.rival = heard(3605);
+        let known = status(&[(web.clone(), vec![true, true])]);
+        let told = "! web: MASTER, but so is 10.0.0.21, priority 1, since 2026-11-22T08:27:59.812Z\n";
+        assert!(plain(&known).contains(told), "{}", plain(&known));
+        assert_eq!(exit_code(&known), 1);
+        web.rival = heard(3606);
+        let mut over = status(&[(web, vec![true, true])]);
+        assert_eq!((exit_code(&over), over.instances[0].rival.clone()), (0, None));
+        over.instances[0].mark_duplicates(&[false, true]);
+        assert_eq!(exit_code(&over), 1);
+        assert!(
+            plain(&over).contains("            10.0.0.31/32 on ens6: present, ALSO ELSEWHERE\n"),
+            "{}",
+            plain(&over)
+        );
     }
 
     #[test]

@@ -335,7 +335,7 @@ fn advert((sender, frame): &(Node, Vec<u8>)) -> Option<(Advert, u8)> {
 
 /// Plays one scene; when it goes wrong, the last words of the daemons come with the reason.
 #[track_caller]
-fn told(plan: &Plan, play: impl FnOnce(&mut Scene) -> Result<(), LabError>) {
+fn told(plan: &Plan, play: impl Fn(&mut Scene) -> Result<(), LabError>) {
     in_turn(|| {
         let mut scene = Scene::new(plan).unwrap_or_else(|error| panic!("{error}"));
         if let Err(error) = play(&mut scene) {

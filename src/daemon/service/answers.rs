@@ -45,7 +45,7 @@ impl Service {
         let (reply, present) = oneshot::channel();
         let asked = routers.iter().map(|router| (router.key, Arc::clone(&router.params))).collect();
         net.send(Wish::Status { routers: asked, reply }).await.ok()?;
-        let Status { present, troubles, .. } = present.await.ok()?;
+        let Status { present, troubles, duplicates, .. } = present.await.ok()?;
         let transitions: Vec<TransitionStatus> = self.journal.borrow().transitions().cloned().collect();
         let seen = routers.iter().zip(present.iter().zip(&troubles)).map(|(router, (present, troubles))| {
             let hooks = self.hooks.status(router.key);
@@ -57,7 +57,10 @@ impl Service {
             (group, params.map(AsRef::as_ref), self.hooks.status_of_group(&group.name))
         });
         let stray = |reason| strays.get(&reason).copied().unwrap_or_default();
-        let status = status::status(&self.identity.borrow(), now, seen, &checks, groups, transitions, stray);
+        let mut status = status::status(&self.identity.borrow(), now, seen, &checks, groups, transitions, stray);
+        for (instance, duplicate) in status.instances.iter_mut().zip(&duplicates) {
+            instance.mark_duplicates(duplicate);
+        }
         Some(status::Status { upgrade: self.upgraded.clone(), ..status })
     }
 }
