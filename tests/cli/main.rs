@@ -4,6 +4,7 @@ mod explain;
 mod keys;
 mod programs;
 mod requirements;
+mod schema;
 mod secrets;
 mod upgrade;
 

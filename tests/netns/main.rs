@@ -14,6 +14,7 @@ mod article;
 mod authentication;
 mod balancer;
 mod chaos;
+mod clients;
 mod cluster;
 mod conflict;
 mod conformance;
