@@ -22,6 +22,7 @@ mod keygen;
 mod manual;
 mod release;
 mod reload;
+mod sniff;
 mod upgrade;
 
 pub use args::{
@@ -126,6 +127,15 @@ pub enum Command {
     /// Show who is master, why, and since when.
     #[command(after_long_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Show adverts as they pass, and what this node would say to each.
+    #[command(
+        long_about = "Show adverts as they pass, and what this node would say to each.\n\n\
+                      One line for each VRRP packet of an interface, whoever it is for: who sent it to whom, what it \
+                      says, and whether the configuration takes it or, with the words of the log, why not. Nothing is \
+                      sent, and a daemon that runs is not disturbed. Passwords are not shown.",
+        after_long_help = sniff::EXAMPLES
+    )]
+    Sniff(sniff::SniffArgs),
     /// Have the running daemon read its configuration again.
     #[command(
         long_about = "Have the running daemon read its configuration again.\n\n\
@@ -195,6 +205,7 @@ fn dispatch(command: Command) -> ExitCode {
                 false => reload::run(&runtime_dir, args.dry_run),
             }
         }
+        Command::Sniff(args) => ExitCode::from(sniff::run(args)),
         Command::Keygen => keygen::run().into(),
         Command::Release(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));

@@ -17,6 +17,7 @@
 //! | [`record`] | one log line as values, and its three written forms |
 //! | [`release`] | takes care of what a dead daemon left |
 //! | [`state`] | what this process leaves to the next one |
+//! | `sniff` | shows adverts as they pass, and what this node would say to each |
 //! | [`systemd`] | readiness, watchdog |
 //! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
@@ -37,6 +38,7 @@ pub mod release;
 mod reload;
 mod secrecy;
 mod service;
+mod sniff;
 mod start;
 pub mod state;
 pub mod systemd;
@@ -44,4 +46,5 @@ mod telling;
 mod upgrade;
 
 pub use preflight::preflight;
+pub use sniff::{SniffOptions, sniff};
 pub use start::{Options, run};

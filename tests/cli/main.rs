@@ -15,8 +15,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 10] =
-    ["run", "check", "convert", "explain", "keygen", "reload", "release", "status", "demo", "completions"];
+const COMMANDS: [&str; 11] =
+    ["run", "check", "convert", "explain", "keygen", "reload", "release", "sniff", "status", "demo", "completions"];
 
 #[test]
 fn every_example_is_quiet() {
@@ -225,7 +225,7 @@ fn manual_pages_name_the_options_of_help() {
         fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let expected =
-        ["check", "completions", "convert", "demo", "explain", "keygen", "release", "reload", "run", "status"]
+        ["check", "completions", "convert", "demo", "explain", "keygen", "release", "reload", "run", "sniff", "status"]
             .map(|name| format!("vrrpd-{name}.8"));
     assert_eq!(names, expected.into_iter().chain(["vrrpd.8".to_owned()]).collect::<Vec<_>>());
     for name in COMMANDS {

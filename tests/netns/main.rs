@@ -41,6 +41,7 @@ mod reload;
 mod repeat;
 mod routers;
 mod serving;
+mod sniff;
 mod splits;
 mod status;
 mod stories;
