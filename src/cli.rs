@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::config;
-use crate::control::render;
+use crate::control::{render, watch};
 use crate::daemon;
 use crate::demo;
 
@@ -25,6 +25,7 @@ mod manual;
 mod prometheus;
 mod release;
 mod reload;
+mod sniff;
 mod upgrade;
 
 pub use args::{
@@ -137,6 +138,15 @@ pub enum Command {
         after_long_help = history::EXAMPLES
     )]
     History(history::HistoryArgs),
+    /// Show adverts as they pass, and what this node would say to each.
+    #[command(
+        long_about = "Show adverts as they pass, and what this node would say to each.\n\n\
+                      One line for each VRRP packet of an interface, whoever it is for: who sent it to whom, what it \
+                      says, and whether the configuration takes it or, with the words of the log, why not. Nothing is \
+                      sent, and a daemon that runs is not disturbed. Passwords are not shown.",
+        after_long_help = sniff::EXAMPLES
+    )]
+    Sniff(sniff::SniffArgs),
     /// Have the running daemon read its configuration again.
     #[command(
         long_about = "Have the running daemon read its configuration again.\n\n\
@@ -197,6 +207,10 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check(args) => check::run(&args).into(),
         Command::Convert(args) => convert::run(&args).into(),
         Command::Explain(args) => explain::run(&args).into(),
+        Command::Status(args) if args.watch => {
+            let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
+            ExitCode::from(watch::run(&runtime_dir, args.instance.as_deref()))
+        }
         Command::Status(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             if args.prometheus {
@@ -214,6 +228,7 @@ fn dispatch(command: Command) -> ExitCode {
         }
         Command::Drain(args) => drain::drain(args),
         Command::Resume(args) => drain::resume(args),
+        Command::Sniff(args) => ExitCode::from(sniff::run(args)),
         Command::Keygen => keygen::run().into(),
         Command::Release(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
@@ -288,6 +303,7 @@ const STATUS_EXAMPLES: &str = "\
 Examples:
   vrrpd status                       All instances
   vrrpd status web                   One instance
+  vrrpd status --watch               Again each second; q ends it
   vrrpd status --json                For programs
 
 Exit codes:

@@ -114,6 +114,9 @@ pub struct StatusArgs {
     /// Print metrics for the textfile collector of Prometheus' node exporter
     #[arg(long, conflicts_with_all = ["json", "instance"])]
     pub prometheus: bool,
+    /// Show it again each second, in place, until q or Ctrl-C.
+    #[arg(long, conflicts_with_all = ["json", "prometheus"])]
+    pub watch: bool,
     /// Directory of the daemon's socket [default: /run/vrrpd]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub runtime_dir: Option<PathBuf>,

@@ -15,6 +15,7 @@
 //! | [`metrics`] | the status as Prometheus reads it |
 //! | [`http`] | the daemon's side of the endpoint for metrics and health |
 //! | [`render`] | the text of `vrrpd status` |
+//! | [`watch`] | that text again and again, in place |
 //! | [`rfc3339`] | points in time as text |
 //!
 //! One stop before: `engine::snapshot`. One stop after: `cli`.
@@ -37,6 +38,7 @@ pub mod server;
 pub mod status;
 pub mod summands;
 pub mod upgrade;
+pub mod watch;
 
 /// Returns where the control socket of a runtime directory is.
 pub fn socket_path(runtime_dir: &Path) -> PathBuf {

@@ -11,12 +11,12 @@ use std::io::{self, IsTerminal, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::client;
-use super::status::{AddressStatus, InstanceStatus, PeerStatus, State, Status};
+use super::status::{AddressStatus, InstanceStatus, PeerStatus, RivalStatus, State, Status};
+use super::{client, watch};
 
 /// Carries out `vrrpd status`: prints the state of the daemon of `runtime_dir`, or of one `instance`, as text or JSON.
 ///
-/// Exit code: 0 running and no instance in FAULT; 1 some in FAULT; 3 not running; 64 no such instance; 69 no sensible
+/// Exit code: 0 running and no instance in FAULT; 1 some in FAULT or with a rival; 3 not running; 64 no such instance; 69 no sensible
 /// reply; 77 permission.
 pub fn run_status(runtime_dir: &Path, json: bool, instance: Option<&str>) -> ExitCode {
     let mut reply = match client::status(runtime_dir) {
@@ -27,24 +27,42 @@ pub fn run_status(runtime_dir: &Path, json: bool, instance: Option<&str>) -> Exi
         }
     };
     if let Some(name) = instance {
-        if !reply.status.instances.iter().any(|instance| instance.name == name) {
+        if !narrow(&mut reply.status, name) {
             eprintln!("vrrpd: no instance {name:?}, expected {}", names(&reply.status));
             return ExitCode::from(64);
         }
-        reply.status.instances.retain(|instance| instance.name == name);
-        reply.status.groups.retain(|group| group.instances.iter().any(|member| member == name));
-        reply.status.transitions.retain(|transition| transition.instance == name);
         reply.json = serde_json::to_string(&reply.status).unwrap_or(reply.json);
     }
-    let text = if json { reply.json + "\n" } else { text(&reply.status, instance.is_some(), Paint::for_stdout()) };
+    let text = if json { reply.json + "\n" } else { page(&reply.status, instance.is_some()) };
     // A reader that went away, such as `head`, has what it wanted.
     let _ = io::stdout().lock().write_all(text.as_bytes());
     ExitCode::from(exit_code(&reply.status))
 }
 
-/// Returns 1 when some instance is in FAULT, else 0.
+/// Leaves one instance and what belongs to it; says whether there is one of that name.
+pub(super) fn narrow(status: &mut Status, name: &str) -> bool {
+    if !status.instances.iter().any(|instance| instance.name == name) {
+        return false;
+    }
+    status.instances.retain(|instance| instance.name == name);
+    status.groups.retain(|group| group.instances.iter().any(|member| member == name));
+    status.transitions.retain(|transition| transition.instance == name);
+    true
+}
+
+/// Returns the text for standard output: on a terminal the rows of a long table end with its width, for a row that wraps is
+/// no row.
+fn page(status: &Status, all_addresses: bool) -> String {
+    let text = text(status, all_addresses, Paint::for_stdout());
+    match watch::terminal_size() {
+        Some(size) if status.instances.len() > MAX_BLOCKS => watch::fit(&text, size.columns, usize::MAX),
+        Some(_) | None => text,
+    }
+}
+
+/// Returns 1 when some instance is in FAULT or has a rival, else 0.
 pub fn exit_code(status: &Status) -> u8 {
-    u8::from(status.instances.iter().any(|instance| instance.state == State::Fault))
+    u8::from(status.instances.iter().any(|instance| instance.state == State::Fault || instance.has_rival()))
 }
 
 /// Whether states are coloured.
@@ -135,6 +153,10 @@ fn problems(instance: &InstanceStatus) -> impl Iterator<Item = String> {
         found.push(format!("{name}: FAULT, {}", clean(&instance.reason)));
     }
     found.extend(drain::problem(instance));
+    if let Some(rival) = &instance.rival {
+        let RivalStatus { address, priority, since } = rival;
+        found.push(format!("{name}: MASTER, but so is {address}, priority {priority}, since {}", clean(since)));
+    }
     let wrong: Vec<&AddressStatus> = instance.addresses.iter().filter(|address| is_wrong(instance, address)).collect();
     if let Some(first) = wrong.first() {
         let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
@@ -254,7 +276,8 @@ fn addresses(instance: &InstanceStatus, all: bool, paint: Paint) -> Vec<String> 
                 (true, true) => paint.problem("PRESENT"),
                 (false, true) => paint.problem("MISSING"),
             };
-            format!("{} on {}: {presence}", address.address, clean(&address.interface))
+            let elsewhere = if address.duplicate { paint.problem(", ALSO ELSEWHERE") } else { String::new() };
+            format!("{} on {}: {presence}{elsewhere}", address.address, clean(&address.interface))
         })
         .collect();
     if listed.len() < instance.addresses.len() {
@@ -286,7 +309,7 @@ fn differences(instance: &InstanceStatus) -> Vec<String> {
     instance.peers.iter().filter_map(of_peer).collect()
 }
 
-fn names(status: &Status) -> String {
+pub(super) fn names(status: &Status) -> String {
     let mut names: Vec<String> = status.instances.iter().take(MAX_LISTED).map(|i| format!("{:?}", i.name)).collect();
     if status.instances.len() > MAX_LISTED {
         names.push(format!("or one of {} more", status.instances.len() - MAX_LISTED));
@@ -295,7 +318,7 @@ fn names(status: &Status) -> String {
 }
 
 /// Returns a length of time in its two largest units: `3d 4h`, `2h 13m`, `5m 3s`, `48s`, `0.4s`.
-fn length(ms: u64) -> String {
+pub(super) fn length(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     if days > 0 {
@@ -342,135 +365,4 @@ const MAX_LINE: usize = 67;
 const MAX_NAME: usize = 20;
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::control::samples::{backup, fault, pair, router, sick, status};
-    use crate::engine::output::Mismatch;
-
-    fn plain(status: &Status) -> String {
-        text(status, false, Paint::Plain)
-    }
-
-    #[test]
-    fn a_pair_reads_as_in_the_golden_text() {
-        assert_eq!(plain(&pair()), include_str!("../../tests/cli/status.txt"));
-    }
-
-    #[test]
-    fn a_sick_pair_says_why_with_the_summands_of_its_priority() {
-        let text = plain(&sick());
-        assert_eq!(text, include_str!("../../tests/cli/status-sick.txt"));
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    }
-
-    #[test]
-    fn two_hundred_instances_are_a_row_each_and_the_problems_stand_above() {
-        let mut routers: Vec<_> = (1..=198).map(|n| (backup(&format!("vi{n:03}")), vec![false, false])).collect();
-        routers.push((router("front"), vec![true, false]));
-        routers.push((fault("mail"), vec![false, false]));
-        let text = plain(&status(&routers));
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 5 + 200);
-        assert_eq!(
-            lines[..6],
-            [
-                "lb1: 1 FAULT, 1 MASTER, 198 BACKUP, up 3d 4h",
-                "! front: MASTER, but 10.0.0.31/32 missing",
-                "! mail: FAULT, link down",
-                "",
-                "INSTANCE  STATE   FOR     VIPS  MASTER     WHY",
-                "vi001     BACKUP  3d 4h   0/2   10.0.0.21  master with higher priority 150",
-            ]
-        );
-        assert_eq!(lines[203], "front     MASTER  2h 13m  1/2   this node  no advertisement for 3.605 s");
-        assert_eq!(lines[204], "mail      FAULT   48s     0/2   -          link down");
-        assert!(lines.iter().all(|line| line.len() <= 80));
-    }
-
-    #[test]
-    fn a_long_name_is_cut_in_a_row_but_not_above() {
-        let name = |n| format!("web-of-a-customer-with-a-very-long-name-{n}");
-        let mut routers: Vec<_> = (0..9).map(|n| (backup(&name(n)), vec![false, false])).collect();
-        routers.push((fault(&name(9)), vec![false, false]));
-        let text = plain(&status(&routers));
-        assert!(text.contains(&format!("! {}: FAULT, link down\n", name(9))), "{text}");
-        assert!(text.contains("\nweb-of-a-~ong-name-9  FAULT   48s    0/2   -          link down\n"), "{text}");
-    }
-
-    #[test]
-    fn colour_surrounds_the_state_and_does_not_shift_columns() {
-        let routers: Vec<_> = (0..20).map(|n| (backup(&format!("vi{n}")), vec![false, false])).collect();
-        let status = status(&routers);
-        let coloured = text(&status, false, Paint::Coloured);
-        assert!(coloured.contains("\x1b[36mBACKUP\x1b[0m"));
-        assert_eq!(coloured.replace("\x1b[36m", "").replace("\x1b[0m", ""), plain(&status));
-    }
-
-    #[test]
-    fn many_addresses_are_counted_unless_asked_for_or_wrong() {
-        let mut status = pair();
-        let web = &mut status.instances[0];
-        web.addresses = (0..2000)
-            .map(|n| AddressStatus {
-                address: format!("10.1.{}.{}/32", n / 250, n % 250),
-                interface: "ens5".to_owned(),
-                present: n != 1500,
-            })
-            .collect();
-        let text = plain(&status);
-        assert!(text.lines().count() < 40, "{text}");
-        assert!(text.contains("            10.1.6.0/32 on ens5: MISSING\n"), "{text}");
-        assert!(text.contains("            1999 of 2000 present\n"), "{text}");
-        assert!(text.contains("! web: MASTER, but 10.1.6.0/32 missing\n"), "{text}");
-        assert!(super::text(&status, true, Paint::Plain).lines().count() > 2000);
-    }
-
-    #[test]
-    fn a_backup_that_still_has_an_address_is_told() {
-        let text = plain(&status(&[(backup("web"), vec![true, true])]));
-        assert!(text.contains("! web: BACKUP, but 10.0.0.30/32 and 1 more present\n"), "{text}");
-    }
-
-    #[test]
-    fn a_peer_that_is_configured_otherwise_is_told() {
-        let mut web = router("web");
-        let interval = Mismatch::Interval { theirs: Duration::from_millis(2500), ours: Duration::from_secs(1) };
-        web.peers[0].differences = vec![Mismatch::AddressCount { theirs: 1, ours: 2 }, interval];
-        let text = plain(&status(&[(web, vec![true, true])]));
-        let told = "! web: peer 10.0.0.21 lists 1 addresses, expected 2, interval 2500 ms, expected 1000 ms\n";
-        assert!(text.contains(told), "{text}");
-    }
-
-    #[test]
-    fn exit_code_is_one_only_with_a_fault() {
-        assert_eq!(exit_code(&pair()), 1);
-        assert_eq!(exit_code(&status(&[(router("web"), vec![true, true]), (backup("x"), vec![])])), 0);
-        assert_eq!(exit_code(&status(&[])), 0);
-    }
-
-    #[test]
-    fn an_empty_node_and_names_that_command_a_terminal_are_harmless() {
-        assert_eq!(plain(&status(&[])), "lb1: no instances, up 3d 4h\n");
-        let text = plain(&status(&[(fault("a\x1b[2Jb\n"), vec![])]));
-        assert!(text.contains("! a?[2Jb?: FAULT, link down\n"), "{text}");
-        assert!(!text.contains('\x1b'));
-    }
-
-    #[test]
-    fn lengths_are_written_in_two_units() {
-        for (ms, expected) in [
-            (0, "0.0s"),
-            (412, "0.4s"),
-            (9_999, "9.9s"),
-            (10_000, "10s"),
-            (59_999, "59s"),
-            (303_000, "5m 3s"),
-            (7_980_000, "2h 13m"),
-            (273_600_000, "3d 4h"),
-        ] {
-            assert_eq!(length(ms), expected);
-        }
-    }
-}
+mod tests;

@@ -41,6 +41,7 @@ pub fn router(name: &str) -> RouterSnapshot {
         master_down: Duration::from_millis(3605),
         wants_vips: true,
         master: Some(MasterSnapshot { address: [10, 0, 0, 20].into(), priority: priority(101) }),
+        rival: None,
         peers: vec![PeerSnapshot {
             address: [10, 0, 0, 21].into(),
             last_heard_at: Some(ago(Duration::from_secs(7984))),

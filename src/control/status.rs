@@ -102,6 +102,9 @@ pub struct InstanceStatus {
     pub drain: Option<DrainStatus>,
     /// The Master it knows, itself included.
     pub master: Option<MasterStatus>,
+    /// Another Master beside this node's, as it hears it; none: no other, or forgotten.
+    #[serde(default)]
+    pub rival: Option<RivalStatus>,
     /// One per VIP, in the order of the configuration.
     pub addresses: Vec<AddressStatus>,
     /// What is wrong with its addresses, routes and rules, for a person; not written when nothing is.
@@ -116,6 +119,20 @@ pub struct InstanceStatus {
     pub hooks: Option<HookStatus>,
     /// Since start.
     pub counters: CountersStatus,
+}
+
+impl InstanceStatus {
+    /// Notes which of its addresses another host has as well; as many as it has addresses, a missing one counts as no.
+    pub fn mark_duplicates(&mut self, duplicate: &[bool]) {
+        for (address, duplicate) in self.addresses.iter_mut().zip(duplicate) {
+            address.duplicate = *duplicate;
+        }
+    }
+
+    /// Says whether another node does what this one does: another Master is heard, or another host has an address.
+    pub fn has_rival(&self) -> bool {
+        self.rival.is_some() || self.addresses.iter().any(|address| address.duplicate)
+    }
 }
 
 /// A state as the status names it.
@@ -163,6 +180,17 @@ pub struct MasterStatus {
     pub priority: u8,
 }
 
+/// Another Master while this node is Master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RivalStatus {
+    /// Source address of its adverts.
+    pub address: IpAddr,
+    /// Priority in its adverts.
+    pub priority: u8,
+    /// Since when it is heard, RFC 3339.
+    pub since: String,
+}
+
 /// A VIP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressStatus {
@@ -172,6 +200,9 @@ pub struct AddressStatus {
     pub interface: String,
     /// Whether the kernel has it there.
     pub present: bool,
+    /// Whether another host answers for it, too.
+    #[serde(default)]
+    pub duplicate: bool,
 }
 
 /// Another node.
@@ -324,6 +355,11 @@ fn instance(now: Now, seen: Seen<'_>, checks: &BTreeMap<&str, &CheckSnapshot>) -
         drained: router.drained.is_some(),
         drain: None,
         master: router.master.map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
+        rival: router.rival_at(now.mono).map(|rival| RivalStatus {
+            address: rival.address,
+            priority: rival.priority.get(),
+            since: wall_clock(now, rival.since),
+        }),
         addresses: addresses(params, present),
         troubles: troubles.to_vec(),
         peers: router.peers.iter().map(|peer| peer_status(now, peer)).collect(),
@@ -341,6 +377,7 @@ fn addresses(params: &RouterParams, present: &[bool]) -> Vec<AddressStatus> {
         address: format!("{}/{}", vip.address, vip.prefix_len),
         interface: vip.interface.as_ref().unwrap_or(&params.interface).clone(),
         present,
+        duplicate: false,
     };
     params.vips.iter().zip(present).map(address).collect()
 }

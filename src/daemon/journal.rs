@@ -20,7 +20,7 @@ use super::logging::Log;
 use super::record::{Key, Kind, Level, Record, Value};
 use crate::control::history::{Entry, Kind as Happening};
 use crate::control::status::TransitionStatus;
-use crate::engine::output::{Event, EventKind};
+use crate::engine::output::{Event, EventKind, Refusal};
 use crate::engine::params::{CheckParams, RouterParams};
 use crate::engine::time::Now;
 use crate::notify::{HookReport, Owner};
@@ -29,6 +29,11 @@ pub use happenings::Finding;
 use happenings::{of_finding, of_happening};
 use health::Health;
 use lines::{record, suppressed};
+
+/// Returns why a packet was refused, as the log says it.
+pub(super) fn words_of_refusal(params: Option<&RouterParams>, refusal: Refusal, source: Option<IpAddr>) -> String {
+    refusals::of_discard(params, refusal, source, 1).message
+}
 
 /// Writes down what happened.
 pub struct Journal {

@@ -21,6 +21,7 @@
 //! | [`release`] | takes care of what a dead daemon left |
 //! | [`state`] | what this process leaves to the next one |
 //! | [`state_dir`] | what outlives a reboot |
+//! | `sniff` | shows adverts as they pass, and what this node would say to each |
 //! | [`systemd`] | readiness, watchdog |
 //! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
@@ -44,6 +45,7 @@ pub mod release;
 mod reload;
 mod secrecy;
 mod service;
+mod sniff;
 mod start;
 pub mod state;
 pub mod state_dir;
@@ -52,4 +54,5 @@ mod telling;
 mod upgrade;
 
 pub use preflight::preflight;
+pub use sniff::{SniffOptions, sniff};
 pub use start::{Options, run};

@@ -97,12 +97,16 @@ impl VirtualRouter {
     /// 6.4.3; RFC 3768 is silent here.
     fn answer(&mut self, now: Instant, heard: &Heard, priority: Priority, out: &mut Outbox) {
         let gap = self.params.advertisement_interval.as_duration() / ANSWERS_PER_INTERVAL;
+        let memory = self.master_down_interval();
         let State::Master(master) = &mut self.state else { return };
         let is_allowed = master.answered_at.is_none_or(|at| now.since(at) >= gap);
         if is_allowed {
             master.answered_at = Some(now);
         }
         let is_farewell = master.predecessor.take_if(|known| *known == heard.source).is_some();
+        if !is_farewell {
+            master.meet(now, heard.source, priority, memory);
+        }
         if !is_farewell && master.rival_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
             master.rival_told_at = Some(now);
             out.event(self.key, EventKind::Rival { peer: heard.source, priority, ours: self.effective });

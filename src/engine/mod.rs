@@ -20,6 +20,7 @@
 //! | `handover` | how long a resigned Master keeps its addresses |
 //! | `send`, `outbox` | the adverts |
 //! | `peers` | what is known of the other nodes |
+//! | [`verdict`] | what a node that only looks would say to a packet |
 //! | [`route`] | routes and rules that move with the addresses |
 //! | [`params`], [`input`], [`output`], [`snapshot`], [`time`] | the values that go in and out |
 
@@ -57,3 +58,4 @@ pub mod standing;
 mod state;
 mod sync;
 pub mod time;
+pub mod verdict;

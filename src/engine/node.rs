@@ -292,7 +292,7 @@ impl Node {
     }
 
     /// Finds the router that a packet is for; else tells why there is none, and whose the packet is.
-    fn find<'a>(&self, datagram: Datagram<'a>) -> Result<(Packet<'a>, u32), (Refusal, Option<IpAddr>)> {
+    pub(super) fn find<'a>(&self, datagram: Datagram<'a>) -> Result<(Packet<'a>, u32), (Refusal, Option<IpAddr>)> {
         let packet = Packet::read(datagram).map_err(|reason| (reason.into(), None))?;
         let vrid = packet.vrid().map_err(|reason| (reason.into(), Some(packet.source)))?;
         let slots = self.by_wire.get(&(packet.interface, Family::of(&packet.source), vrid));

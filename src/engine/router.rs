@@ -220,6 +220,10 @@ impl VirtualRouter {
             master_down: self.master_down_interval(),
             wants_vips: self.wants_vips(),
             master: self.known_master(),
+            rival: match &self.state {
+                State::Master(master) => master.rival,
+                State::Initialize { .. } | State::Backup(_) => None,
+            },
             peers: self.peers.snapshot(),
             tracks: self.health.snapshot(),
             counters: self.counters.clone(),

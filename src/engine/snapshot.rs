@@ -33,6 +33,8 @@ pub struct RouterSnapshot {
     pub wants_vips: bool,
     /// The Master it knows: itself, or who was last accepted.
     pub master: Option<MasterSnapshot>,
+    /// Another Master that it heard while it is Master itself; see [`RouterSnapshot::rival_at`].
+    pub rival: Option<RivalSnapshot>,
     /// Configured peers in order, or senders heard by multicast.
     pub peers: Vec<PeerSnapshot>,
     /// What is tracked, in the order of `RouterParams::tracks`: the summands of the effective priority.
@@ -41,6 +43,26 @@ pub struct RouterSnapshot {
     pub counters: Counters,
     /// It stays away on request: what was said why.
     pub drained: Option<Arc<str>>,
+}
+
+impl RouterSnapshot {
+    /// Returns the other Master that lives at `now`; it is forgotten a master-down interval after it was last heard.
+    pub fn rival_at(&self, now: Instant) -> Option<&RivalSnapshot> {
+        self.rival.as_ref().filter(|rival| now.since(rival.heard_at) <= self.master_down)
+    }
+}
+
+/// Another Master beside this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RivalSnapshot {
+    /// Its source address.
+    pub address: IpAddr,
+    /// The priority in its last advert.
+    pub priority: Priority,
+    /// When it was first heard, without a longer silence since.
+    pub since: Instant,
+    /// When it was last heard.
+    pub heard_at: Instant,
 }
 
 /// What one check does to one router.

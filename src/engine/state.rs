@@ -11,6 +11,7 @@ use super::input::RouterKey;
 use super::outbox::Outbox;
 use super::output::{Output, Reason, StateName};
 use super::params::AnnounceSchedule;
+use super::snapshot::RivalSnapshot;
 use super::time::Instant;
 use crate::wire::field::Priority;
 
@@ -73,6 +74,8 @@ pub(super) struct Master {
     resignations_answered_at: [Option<Instant>; RESIGNATIONS_PER_INTERVAL],
     /// When a rival was last reported.
     pub rival_told_at: Option<Instant>,
+    /// The other Master that was last heard.
+    pub rival: Option<RivalSnapshot>,
     /// A living Master that made way and has not said farewell yet.
     pub predecessor: Option<IpAddr>,
     /// It preempts a living Master: its first advert waits for the addresses, until then at the latest.
@@ -132,10 +135,23 @@ impl Master {
             answered_at: None,
             resignations_answered_at: [None; RESIGNATIONS_PER_INTERVAL],
             rival_told_at: None,
+            rival: None,
             predecessor,
             withheld_until: None,
             offered_at: None,
         }
+    }
+
+    /// Takes note of another Master; one that was silent for longer than `memory` begins afresh.
+    ///
+    /// Of several the one that was there first is told of for as long as it lives.
+    pub fn meet(&mut self, now: Instant, address: IpAddr, priority: Priority, memory: Duration) {
+        let known = self.rival.filter(|rival| now.since(rival.heard_at) <= memory);
+        self.rival = match known {
+            Some(rival) if rival.address == address => Some(RivalSnapshot { priority, heard_at: now, ..rival }),
+            Some(rival) => Some(rival),
+            None => Some(RivalSnapshot { address, priority, since: now, heard_at: now }),
+        };
     }
 
     /// Says whether to answer a resignation, and takes note that it is: as many in one interval as one node sends.

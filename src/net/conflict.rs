@@ -176,6 +176,13 @@ impl Conflicts {
         .collect()
     }
 
+    /// Says which of a router's addresses another host has, in the order of the configuration.
+    pub fn duplicates_of(&self, key: RouterKey) -> Vec<bool> {
+        let Some(claim) = self.claims.get(&key) else { return Vec::new() };
+        let is_told = |address| claim.foes.iter().any(|((_, foe), known)| *foe == address && known.is_told);
+        claim.params.vips.iter().map(|vip| is_told(vip.address)).collect()
+    }
+
     /// Takes the notices since the last call, in order.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)

@@ -112,6 +112,8 @@ pub struct Status {
     pub present: Vec<Vec<bool>>,
     /// For each router asked for, in that order: what is wrong with what it holds, for a person.
     pub troubles: Vec<Vec<String>>,
+    /// For each router asked for, in that order: for each VIP whether another host has it, too; empty: none is known to be.
+    pub duplicates: Vec<Vec<bool>>,
     /// What was announced since start.
     pub announced: AnnounceCounters,
 }
@@ -367,8 +369,9 @@ impl<F: FnMut(Report)> NetService<F> {
             Wish::Status { routers, reply } => {
                 let present = routers.iter().map(|(_, params)| self.present(params)).collect();
                 let troubles = routers.iter().map(|(router, _)| self.troubles_of(*router)).collect();
+                let duplicates = routers.iter().map(|(router, _)| self.conflicts.duplicates_of(*router)).collect();
                 // Whoever asked may have gone away.
-                let _ = reply.send(Status { present, troubles, announced: self.announcer.counters() });
+                let _ = reply.send(Status { present, troubles, duplicates, announced: self.announcer.counters() });
             }
         }
     }

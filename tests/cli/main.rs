@@ -6,6 +6,7 @@ mod history;
 mod keys;
 mod programs;
 mod requirements;
+mod schema;
 mod secrets;
 mod upgrade;
 
@@ -16,7 +17,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "run",
     "check",
     "convert",
@@ -27,6 +28,7 @@ const COMMANDS: [&str; 13] = [
     "drain",
     "resume",
     "release",
+    "sniff",
     "status",
     "demo",
     "completions",

@@ -256,10 +256,9 @@ fn overrun() -> Result<(), LabError> {
         cluster.output(A, FLOOD_AND_DELETE)?;
         cluster.signal(A, Signal::SIGCONT);
         let thawed_at = now();
-        held_by(&cluster, &[A]).map_err(|error| {
+        held_by(&cluster, &[A]).inspect_err(|_| {
             let addresses = cluster.output(A, &["ip", "-o", "addr", "show", "dev", "eth0"]).unwrap_or_default();
             eprintln!("{addresses}{}", cluster.account(since));
-            error
         })?;
         let back = cluster.watch.look(|log| log.acquisitions(VIP_V4, A, since).first().copied());
         let back = back.map(|at| at.saturating_sub(thawed_at)).unwrap_or(PATIENCE);

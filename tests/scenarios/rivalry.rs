@@ -66,6 +66,24 @@ fn winner_that_hears_the_loser_first_answers_at_once_and_repairs() {
 }
 
 #[test]
+fn rival_is_in_the_snapshot_of_a_master_for_as_long_as_it_is_heard() {
+    let (mut story, _, _) = split();
+    assert_eq!(story.rival(0), None);
+    // The winner hears the loser, which hears nobody.
+    story.act(Action::Block(1, 0, false));
+    story.go(3 * SECOND);
+    let (address, since) = story.rival(0).expect("a rival");
+    story.go(3 * SECOND);
+    assert_eq!(story.rival(0), Some((address, since)), "the same one, since the same time");
+    assert_eq!(story.rival(1), None, "it hears nobody");
+    heal(&mut story);
+    story.go(SECOND);
+    assert_eq!(story.masters(), [0]);
+    story.go(4 * SECOND);
+    assert_eq!(story.rival(0), None, "forgotten");
+}
+
+#[test]
 fn answer_does_not_shift_the_rhythm_of_the_winner() {
     let (mut story, winner_due, _) = split();
     heal(&mut story);

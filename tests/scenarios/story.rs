@@ -1,10 +1,12 @@
 //! What a story is written with: a world whose timing is exact, and questions about what was seen.
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use vrrpd::engine::input::CheckResult;
 use vrrpd::engine::output::{EventKind, GroupTransition, Output, Reason, StateName, Transition};
 use vrrpd::engine::snapshot::RouterSnapshot;
+use vrrpd::engine::time::Instant;
 
 use crate::simulator::MS;
 use crate::simulator::segment::Timing;
@@ -97,6 +99,12 @@ impl Story {
 
     pub fn snapshot(&self, host: usize) -> &RouterSnapshot {
         self.world.hosts[host].snapshot(0).unwrap()
+    }
+
+    /// Returns the other Master that a host knows of, and since when.
+    pub fn rival(&self, host: usize) -> Option<(IpAddr, Instant)> {
+        let now = self.world.hosts[host].clock.now(self.world.now).mono;
+        self.snapshot(host).rival_at(now).map(|rival| (rival.address, rival.since))
     }
 
     pub fn seen(&self, host: usize) -> impl Iterator<Item = &Seen> {

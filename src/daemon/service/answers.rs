@@ -55,7 +55,7 @@ impl Service {
         let (reply, present) = oneshot::channel();
         let asked = routers.iter().map(|router| (router.key, Arc::clone(&router.params))).collect();
         net.send(Wish::Status { routers: asked, reply }).await.ok()?;
-        let Status { present, troubles, .. } = present.await.ok()?;
+        let Status { present, troubles, duplicates, .. } = present.await.ok()?;
         let transitions = self.journal.borrow().transitions();
         let seen = routers.iter().zip(present.iter().zip(&troubles)).map(|(router, (present, troubles))| {
             let hooks = self.hooks.status(router.key);
@@ -69,6 +69,9 @@ impl Service {
         let stray = |reason| strays.get(&reason).copied().unwrap_or_default();
         let mut status = status::status(&self.identity.borrow(), now, seen, &checks, groups, transitions, stray);
         self.show_drains(&mut status.instances);
+        for (instance, duplicate) in status.instances.iter_mut().zip(&duplicates) {
+            instance.mark_duplicates(duplicate);
+        }
         Some(status::Status { upgrade: self.upgraded.clone(), ..status })
     }
 }

@@ -103,11 +103,13 @@ fn stranger_that_answers_twice_is_told_of_once_and_when_it_is_gone() {
     world.go(60_000);
     assert_eq!(world.conflicts.take_notices(), [told(STRANGER, None)]);
     assert_eq!(world.conflicts.troubles_of(KEY), ["10.0.0.30 is also at 02:00:00:00:00:09, which is no peer"]);
+    assert_eq!(world.conflicts.duplicates_of(KEY).first(), Some(&true));
     assert!(!world.taken(), "it is only said");
     world.answers.clear();
     world.go(120_000);
     let over = Notice::ConflictOver { router: KEY, address: ip(VIP), others: 0 };
     assert_eq!((world.conflicts.take_notices(), world.conflicts.troubles_of(KEY)), (vec![over], vec![]));
+    assert!(!world.conflicts.duplicates_of(KEY).contains(&true));
 }
 
 #[test]

@@ -10,10 +10,12 @@
 mod groups;
 mod receiver;
 mod sender;
+mod tap;
 
 pub use groups::Groups;
 pub use receiver::{Drained, Receiver};
 pub use sender::{Failure, Sender};
+pub use tap::{Seen, Tap};
 
 use std::fmt;
 use std::io;
