@@ -62,12 +62,11 @@ pub fn sniff(options: &SniffOptions) -> u8 {
 }
 
 fn run(options: &SniffOptions) -> Result<(), StartError> {
-    let hidden = secrecy::hide();
+    let _hidden = secrecy::hide();
     let mut judge = match &options.config {
         Some(path) => Some(Judge::new(path)?),
         None => None,
     };
-    drop(hidden);
     let names = interface_names().map_err(StartError::System)?;
     if let Some(name) = options.interface.as_ref().filter(|name| !names.values().any(|known| known == *name)) {
         return Err(StartError::System(io::Error::new(io::ErrorKind::NotFound, format!("no interface {name:?}"))));
