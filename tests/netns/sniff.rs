@@ -26,11 +26,11 @@ fn sniffs() -> Result<(), LabError> {
         Plan { version: Version::V2, interval: Duration::from_secs(1), priorities: vec![200, 150, 100], ..quick() };
     let good = Router::plain("web", 51, Version::V2, false, "10.77.1.1").with_password("s3cr3t77");
     let bad = Router { keepalived_auth: WRONG, ..good.clone() };
-    let files = [
-        file(std::slice::from_ref(&good), Vrrpd, &plan, A),
-        file(&[good], Vrrpd, &plan, B),
-        file(&[bad], Keepalived, &plan, C),
-    ];
+    // A Keepalived that is Master and hears adverts it refuses does not send its own in time: node a does not speak to it.
+    let stranger = format!(", \"{}\"", plan.source(C));
+    let of_a = file(std::slice::from_ref(&good), Vrrpd, &plan, A);
+    assert!(of_a.contains(&stranger), "{of_a}");
+    let files = [of_a.replace(&stranger, ""), file(&[good], Vrrpd, &plan, B), file(&[bad], Keepalived, &plan, C)];
     let mut cluster = Cluster::with_files(&plan, &[Vrrpd, Vrrpd, Keepalived], &files)?;
     for node in [A, B, C] {
         cluster.start(node)?;
