@@ -3,6 +3,7 @@
 //! First it reads what earlier processes left; a file that is not whole it replaces. What cannot be written comes with the
 //! next entry. One stop before: `daemon::history`. One stop after: `daemon::history::file`.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::PoisonError;
 
@@ -32,6 +33,12 @@ pub(super) fn write_for_ever(shared: &Shared, state_dir: &StateDir) {
 }
 
 impl State {
+    /// Takes all that is known for a file of its own; what came since the last lines were taken is in it.
+    fn take_all(&mut self) -> Vec<Entry> {
+        self.pending.iter_mut().for_each(VecDeque::clear);
+        self.entries.iter().cloned().collect()
+    }
+
     /// Takes what is to be written: lines, and how many.
     fn take(&mut self) -> (Vec<u8>, usize) {
         let pending = self.pending.as_mut().map(std::mem::take).unwrap_or_default();
@@ -76,7 +83,7 @@ impl Writer<'_> {
     /// Appends lines, or replaces the file where it has grown too long or is not whole.
     fn write(&mut self, shared: &Shared, bytes: &[u8], count: usize) -> io::Result<()> {
         if self.is_torn || self.lines + count > MAX_LINES {
-            let entries: Vec<Entry> = shared.state().entries.iter().cloned().collect();
+            let entries = shared.state().take_all();
             self.is_torn = true;
             file::rewrite(self.state_dir, &entries)?;
             (self.lines, self.is_torn) = (entries.len(), false);
