@@ -11,6 +11,7 @@ mod lease;
 mod metrics;
 mod reloading;
 mod remembering;
+mod reports;
 mod rivals;
 mod upgrading;
 
@@ -26,7 +27,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::audit;
-use super::channel::{CAPACITY, ProtocolHandle, Signal, ToProtocol, ToService};
+use super::channel::{CAPACITY, ProtocolHandle, Signal, ToService};
 use super::checks::Checks;
 use super::drains::Drains;
 use super::event_loop::read_clocks;
@@ -36,8 +37,6 @@ use super::history::{History, Mark};
 use super::hooks::Hooks;
 use super::journal::{self, Journal};
 use super::logging::Log;
-use super::notices;
-use super::record::Record;
 use super::reload::Source;
 use super::state_dir::StateDir;
 use super::systemd;
@@ -46,13 +45,12 @@ use crate::child::settle_thread;
 use crate::control::server::Server;
 use crate::control::status::Identity;
 use crate::control::upgrade::UpgradeStatus;
-use crate::engine::input::{CheckKey, Input, RouterKey};
+use crate::engine::input::{CheckKey, RouterKey};
 use crate::engine::output::{Event, EventKind, Output, StateName};
 use crate::engine::params::{CheckParams, Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
-use crate::net::notice::Notice;
-use crate::net::service::{NetService, Report, Wish};
+use crate::net::service::{NetService, Wish};
 use draining::Draining;
 pub(super) use failure::ServiceFailure;
 use reloading::{Order, Reloading};
@@ -400,51 +398,6 @@ impl Service {
             systemd::status(&summary);
             *told = summary;
         }
-    }
-
-    /// Passes on what the kernel says.
-    fn report(&self, report: Report) {
-        match report {
-            Report::Interface(interface) => {
-                self.checks.look(&interface);
-                self.hooks.look(&interface);
-                self.protocol.send(ToProtocol::Input(Input::Interface(interface)));
-            }
-            Report::Vips { router, held } => self.protocol.send(ToProtocol::Input(Input::Vips { router, held })),
-            Report::Trouble { router, trouble } => {
-                self.protocol.send(ToProtocol::Input(Input::Trouble { router, trouble }));
-            }
-            Report::Pulse => self.pulse.notify_one(),
-            Report::Ready => {
-                self.protocol.send(ToProtocol::Input(Input::Startup));
-                systemd::ready("started");
-                self.guard.dismiss();
-            }
-            Report::Notice(notice) => self.log.write(read_clocks().utc, self.notice(&notice)),
-        }
-    }
-
-    fn notice(&self, notice: &Notice) -> Record {
-        let routers = self.routers.borrow();
-        let router = match notice {
-            Notice::PutBack { router, .. }
-            | Notice::Restored { router, .. }
-            | Notice::Conflict { router, .. }
-            | Notice::ConflictOver { router, .. }
-            | Notice::Refused { router, .. }
-            | Notice::Accepted { router, .. }
-            | Notice::EntryPutBack { router, .. }
-            | Notice::EntryRefused { router, .. }
-            | Notice::EntryAccepted { router, .. } => routers.get(router),
-            Notice::Stuck { .. }
-            | Notice::EntryStuck { .. }
-            | Notice::LeftoverEntries { .. }
-            | Notice::Leftovers { .. }
-            | Notice::AnnounceOverflow { .. }
-            | Notice::Overrun
-            | Notice::Netlink { .. } => None,
-        };
-        notices::record(notice, router.map(|params| params.name.as_str()))
     }
 
     fn signal(self: &Rc<Self>, signal: Signal) {

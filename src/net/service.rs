@@ -7,6 +7,7 @@
 mod entries;
 mod error;
 mod ownership;
+mod view;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub use error::ServiceError;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::announce::{AnnounceCounters, Announcer};
 use super::asking::Asking;
@@ -25,7 +26,7 @@ use super::conflict::Conflicts;
 use super::fixed::{FIXED, as_router};
 use super::introduce::Introductions;
 use super::links::{Change, Links, Watch};
-use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor, Touch};
+use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor};
 use super::notice::Notice;
 use super::prober::Prober;
 use super::routes::{self, Routes};
@@ -149,8 +150,6 @@ pub enum Report {
 const PACE: Duration = Duration::from_millis(1);
 /// Unit of the back-off after a refusal.
 const RETRY: Duration = Duration::from_millis(100);
-/// Pause before netlink is opened again after it failed.
-const REOPEN: Duration = Duration::from_millis(200);
 
 /// The task.
 pub struct NetService<F> {
@@ -455,39 +454,6 @@ impl<F: FnMut(Report)> NetService<F> {
         let (vips, links) = (&self.vips, &self.links);
         for (_, reply) in self.withdrawing.extract_if(.., |(params, _)| !vips.is_leaving(params, links)) {
             let _ = reply.send(());
-        }
-    }
-
-    /// Makes the view right again after notifications were lost or the socket failed.
-    ///
-    /// With another socket: after a loss the kernel drops without a word until all that waits was read, and that is older than a dump.
-    async fn resynchronise(&mut self) {
-        (self.on)(Report::Notice(match std::mem::take(&mut self.is_deaf) {
-            true => Notice::Netlink { error: "notification socket closed".to_owned() },
-            false => Notice::Overrun,
-        }));
-        while let Err(error) = Monitor::open().map(|monitor| self.monitor = monitor) {
-            (self.on)(Report::Notice(Notice::Netlink { error: error.to_string() }));
-            sleep(REOPEN).await;
-        }
-        self.read_all().await;
-        self.vips.compare(&self.links);
-        self.routes.touched(Touch::Lost);
-    }
-
-    /// Replaces the view by a dump, however long that takes.
-    async fn read_all(&mut self) {
-        self.is_stale = false;
-        loop {
-            let error = match self.dumper.dump().await {
-                Ok(dump) => return self.links.replace(dump),
-                Err(error) => error.to_string(),
-            };
-            (self.on)(Report::Notice(Notice::Netlink { error }));
-            sleep(REOPEN).await;
-            if let Ok(dumper) = Dumper::open() {
-                self.dumper = dumper;
-            }
         }
     }
 }
