@@ -2,7 +2,7 @@
 //!
 //! Whoever adds an entry never waits: it is in memory at once, and a thread of its own brings it into the file, so neither
 //! the protocol thread nor a slow disk is concerned. The thread also reads what earlier processes left; until then
-//! numbers begin at 1. One stop before: `daemon::journal`. One stop after: [`file`], and clients of the control socket.
+//! numbers begin at 1. One stop before: `daemon::journal`. One stop after: [`mod@file`], and clients of the control socket.
 
 pub mod file;
 mod writer;
