@@ -107,9 +107,16 @@ impl Log {
     pub fn spacing(&self, node: Node, since: Duration) -> Option<Spacing> {
         let times: Vec<_> = self.adverts(node, since).into_iter().map(|(at, _)| at).collect();
         let (first, last) = (times.first()?, times.last()?);
-        let gaps = || times.iter().zip(times.iter().skip(1)).map(|(one, next)| next.saturating_sub(*one));
-        let count = u32::try_from(gaps().count()).ok().filter(|count| *count > 0)?;
-        Some(Spacing { mean: last.saturating_sub(*first) / count, longest: gaps().max()? })
+        let mut gaps: Vec<_> =
+            times.iter().zip(times.iter().skip(1)).map(|(one, next)| next.saturating_sub(*one)).collect();
+        gaps.sort_unstable();
+        let count = u32::try_from(gaps.len()).ok().filter(|count| *count > 0)?;
+        Some(Spacing {
+            mean: last.saturating_sub(*first) / count,
+            median: *gaps.get(gaps.len() / 2)?,
+            nine_in_ten: *gaps.get(gaps.len() * 9 / 10)?,
+            longest: *gaps.last()?,
+        })
     }
 
     /// Returns when the last advert of a router with a priority above 0 from `source` was delivered to `node`, before `until`.
@@ -151,8 +158,12 @@ impl Log {
 /// How far apart adverts were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spacing {
-    /// On average.
+    /// On average; what a machine that stood still adds is in it.
     pub mean: Duration,
+    /// Half of them at most.
+    pub median: Duration,
+    /// Nine in ten at most.
+    pub nine_in_ten: Duration,
     /// At most.
     pub longest: Duration,
 }
@@ -401,7 +412,10 @@ mod tests {
         for (at, node) in [(0, Node::A), (10, Node::A), (13, Node::B), (40, Node::A)] {
             log.add(advert(at, node, 100));
         }
-        assert_eq!(log.spacing(Node::A, ms(0)), Some(Spacing { mean: ms(20), longest: ms(30) }));
+        assert_eq!(
+            log.spacing(Node::A, ms(0)),
+            Some(Spacing { mean: ms(20), median: ms(30), nine_in_ten: ms(30), longest: ms(30) })
+        );
         assert_eq!(log.spacing(Node::B, ms(0)), None);
     }
 

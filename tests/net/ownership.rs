@@ -39,19 +39,21 @@ fn lease_is_renewed_while_the_protocol_thread_turns_and_ends_when_it_hangs() {
             service.wish(Wish::Beat(clock()));
             service.acquire(&params);
             service.confirmed(2).await;
-            let begun = Instant::now();
+            let (begun, mut beat) = (Instant::now(), Instant::now());
             while begun.elapsed() < Duration::from_secs(4) {
                 service.wait(|report| *report == Report::Pulse).await;
                 assert!(kernel.has("va", V4).await && kernel.has("va", V6).await, "{:?}", begun.elapsed());
+                beat = Instant::now();
                 service.wish(Wish::Beat(clock()));
             }
-            let hung = Instant::now();
             while kernel.has("va", V4).await || kernel.has("va", V6).await {
-                assert!(hung.elapsed() < PATIENCE, "held by a hung thread");
+                assert!(beat.elapsed() < PATIENCE, "held by a hung thread");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            println!("gone {:?} after the last sign of life", hung.elapsed());
-            assert!(hung.elapsed() > Duration::from_millis(1500) && hung.elapsed() < Duration::from_millis(3500));
+            // The kernel counts whole seconds, and removes when it comes to it: a second or two later where it is busy.
+            let gone = beat.elapsed();
+            println!("gone {gone:?} after the last sign of life");
+            assert!(gone > Duration::from_millis(1500) && gone < Duration::from_secs(6), "{gone:?}");
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert!(!kernel.has("va", V4).await, "put back without a sign of life");
             let is_blamed = |report: &Report| matches!(report, Report::Notice(Notice::PutBack { .. }));

@@ -14,10 +14,12 @@ use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{A, B};
 use vrrpd::demo::plan::Plan;
+use vrrpd::demo::watch::Spacing;
 
 use crate::cluster::Cluster;
 use crate::driver::Kind;
 use crate::in_turn;
+use crate::measure::{FORGIVEN, is_regular};
 use crate::status::status;
 use crate::stories::quick;
 
@@ -46,24 +48,22 @@ fn endures_clients() -> Result<(), LabError> {
     let mut cluster = pair(&plan)?;
     let socket = cluster.folder(A)?.join("run/vrrpd.sock");
     let pid = status(&cluster, A, "web")?.pid;
-    let quiet = adverts_per_second(&cluster)?;
+    let quiet = adverts(&cluster)?;
     let (before, since) = (memory_kib(pid), now());
     let kinds: [(&str, Come); 4] = [("idle", idle), ("deaf", deaf), ("half a request", half), ("no newline", endless)];
     for (name, come) in kinds {
         let clients = come(&socket);
-        let rate = adverts_per_second(&cluster)?;
+        let spacing = adverts(&cluster)?;
         let memory = memory_kib(pid);
         eprintln!(
-            "{name}: {} clients, {rate:.1} adverts a second (alone {quiet:.1}), memory {before} KiB -> {memory} KiB",
+            "{name}: {} clients, {spacing:?} (alone {quiet:?}), memory {before} KiB -> {memory} KiB",
             clients.len()
         );
-        assert!(rate > quiet * 0.95, "{name}: {rate:.1} adverts a second, {quiet:.1} without them");
+        assert!(is_regular(&spacing), "{name}: {spacing:?}, {quiet:?} without them");
         assert!(memory < before + MEMORY_KIB, "{name}: memory grew from {before} to {memory} KiB");
     }
-    let taken = cluster.watch.look(|log| log.acquisitions(cluster.address(), B, since).len());
-    assert_eq!(taken, 0, "node b took over");
-    let longest = cluster.watch.look(|log| log.spacing(A, since)).map(|spacing| spacing.longest).unwrap_or_default();
-    assert!(longest < plan.master_down(B), "no advert for {longest:?}");
+    let moved = [A, B].map(|node| cluster.watch.look(|log| log.acquisitions(cluster.address(), node, since).len()));
+    assert!(moved.iter().sum::<usize>() <= FORGIVEN, "nodes a and b took over: {moved:?}");
     let patience = now() + Duration::from_secs(10);
     while cluster.status(A, &[])?.1 != 0 {
         assert!(now() < patience, "nobody is served after the clients are gone");
@@ -171,11 +171,14 @@ fn pair(plan: &Plan) -> Result<Cluster, LabError> {
     Ok(cluster)
 }
 
-fn adverts_per_second(cluster: &Cluster) -> Result<f64, LabError> {
+/// Returns how far apart the adverts of node a are for a while.
+fn adverts(cluster: &Cluster) -> Result<Spacing, LabError> {
     let since = now();
     cluster.watch.pause(LENGTH)?;
-    let count = cluster.watch.look(|log| log.adverts(A, since).len());
-    Ok(count as f64 / now().saturating_sub(since).as_secs_f64())
+    cluster
+        .watch
+        .look(|log| log.spacing(A, since))
+        .ok_or_else(|| LabError::Daemon { name: "a".to_owned(), problem: "no adverts at all".to_owned() })
 }
 
 /// Returns how much memory a process has.

@@ -6,6 +6,7 @@ use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::lab::Node::{self, A, B};
 use vrrpd::demo::plan::Plan;
+use vrrpd::demo::watch::Spacing;
 
 use crate::cluster::Cluster;
 use crate::driver::Kind;
@@ -56,8 +57,7 @@ pub fn host_death_lateness(kinds: &[Kind]) {
 /// How far apart the adverts of a master are at the shortest interval, 10 ms, over three seconds or as many as
 /// `VRRPD_SOAK_SECONDS` says, and that the address stays where it is meanwhile.
 ///
-/// The mean, in milliseconds, must be between 9.9 and `limit`: lateness must not add up. The worst may be 20 times the
-/// interval, the time in which a loaded machine serves nobody.
+/// The median, in milliseconds, must be between 9.9 and `limit`: lateness must not add up. See [`is_regular`] for the rest.
 pub fn advert_spacing(kinds: &[Kind], limit: f64) {
     let spacing = (|| {
         let cluster = both_running(kinds, Plan { interval: Duration::from_millis(10), ..quick() })?;
@@ -72,12 +72,25 @@ pub fn advert_spacing(kinds: &[Kind], limit: f64) {
     })();
     let (spacing, flaps) = spacing.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
     let spacing = spacing.unwrap_or_else(|| panic!("{kinds:?}: no adverts in three seconds"));
-    let (mean, longest) = (spacing.mean.as_secs_f64() * 1e3, spacing.longest.as_secs_f64() * 1e3);
-    eprintln!("advert spacing {kinds:?}, ms: mean {mean:.3}, longest {longest:.3}; the address moved {flaps} times");
-    // A soak, asked for on a quiet machine, forgives nothing; a test run one stall of the machine, there and back.
-    let forgiven = if std::env::var_os("VRRPD_SOAK_SECONDS").is_some() { 0 } else { 2 };
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let (mean, median, longest) = (ms(spacing.mean), ms(spacing.median), ms(spacing.longest));
+    eprintln!(
+        "advert spacing {kinds:?}, ms: mean {mean:.3}, median {median:.3}, longest {longest:.3}; \
+         the address moved {flaps} times"
+    );
+    // A soak, asked for on a quiet machine, forgives nothing.
+    let forgiven = if std::env::var_os("VRRPD_SOAK_SECONDS").is_some() { 0 } else { FORGIVEN };
     assert!(flaps <= forgiven, "{kinds:?}: the address moved {flaps} times and nobody failed");
-    assert!((9.9..limit).contains(&mean) && longest < 200.0, "{kinds:?}: mean {mean:.3} ms, longest {longest:.3} ms");
+    assert!((9.9..limit).contains(&median) && is_regular(&spacing), "{kinds:?}: {spacing:?}");
+}
+
+/// How often an address may move in a measurement at 10 ms: one stall of the machine, there and back.
+pub const FORGIVEN: usize = 2;
+
+/// Returns whether adverts that are due every 10 ms came as they should, on a machine that serves others as well: nine in
+/// ten in less than two intervals, and each within the second for which such a machine may stand still.
+pub fn is_regular(spacing: &Spacing) -> bool {
+    spacing.nine_in_ten < Duration::from_millis(20) && spacing.longest < Duration::from_secs(1)
 }
 
 fn both_running(kinds: &[Kind], plan: Plan) -> Result<Cluster, LabError> {

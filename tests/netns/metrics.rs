@@ -22,6 +22,7 @@ use vrrpd::wire::field::Family;
 
 use crate::cluster::Cluster;
 use crate::driver::Kind::Vrrpd;
+use crate::measure::{FORGIVEN, is_regular};
 use crate::status::status;
 use crate::stories::quick;
 use crate::{beside_others, in_turn};
@@ -239,17 +240,14 @@ fn only_takers() -> Result<(), LabError> {
     });
     let spacing = spacing.ok_or_else(|| wrong("no adverts at all".to_owned()))?;
     eprintln!(
-        "{IDLE} idle clients, {SLOW} that do not read, {answered} of {asked} scrapes answered: adverts every {:?}, longest {:?}; \
-         {before} to {after} KiB",
-        spacing.mean, spacing.longest
+        "{IDLE} idle clients, {SLOW} that do not read, {answered} of {asked} scrapes answered: {spacing:?}; \
+         {before} to {after} KiB"
     );
     drop((idle, slow));
     assert_eq!(answered, asked, "scrapes that were answered");
     assert!(after < before + WEIGHT_KIB, "grew from {before} to {after} KiB");
-    // Lateness must not add up; the worst and the moves allow for one stall of the machine, as `measure` does.
-    let mean = spacing.mean.as_secs_f64() * 1e3;
-    assert!((9.9..10.1).contains(&mean) && spacing.longest < Duration::from_millis(200), "{spacing:?}");
-    assert!(moves <= 2, "the address moved {moves} times");
+    assert!(is_regular(&spacing), "{spacing:?}");
+    assert!(moves <= FORGIVEN, "the address moved {moves} times");
     Ok(())
 }
 
