@@ -424,7 +424,7 @@ impl Service {
 }
 
 /// The way to the network service.
-type Net = mpsc::Sender<Wish>;
+pub(super) type Net = mpsc::Sender<Wish>;
 
 /// Configurations to go on with.
 pub(super) type Orders = mpsc::UnboundedReceiver<Order>;

@@ -75,7 +75,7 @@ const TRIES: u32 = 3;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// Hosts that are asked at a time.
-const HOSTS: usize = 64;
+const HOSTS: usize = 1024;
 /// Who waits for one of them.
 const REPLIES: usize = 4096;
 

@@ -9,7 +9,6 @@
 //! | [`routes`] | service | wanted routes and rules; no I/O |
 //! | `fixed` | service | static entries as if of a router that is always Master |
 //! | [`conflict`] | service | whether another host has our addresses; no I/O |
-//! | [`presence`] | service | whether other hosts are there |
 //! | [`asking`] | service | whether hosts on the link are there; no I/O |
 //! | [`prober`] | service | hears who answers for an address |
 //! | [`trouble`] | service | what keeps routers from holding addresses; no I/O |
@@ -28,7 +27,6 @@ mod introduce;
 pub mod links;
 pub mod netlink;
 pub mod notice;
-pub mod presence;
 pub mod prober;
 pub mod routes;
 pub mod service;

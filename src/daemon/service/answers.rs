@@ -38,7 +38,7 @@ impl Service {
                 Ok(changes) => Reply::reload(changes),
                 Err(error) => Reply::refusal_with(error.to_string(), error.problems()),
             },
-            Command::Drain(request) => self.drain(request, peer).await,
+            Command::Drain(request) => self.drain(request, peer, net).await,
             Command::Resume(request) => self.resume(request, peer).await,
         }
     }

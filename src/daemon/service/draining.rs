@@ -1,16 +1,16 @@
 //! What the service thread does for drain and resume: asks whether anybody would take over, writes it down, tells the engine.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::timeout;
 
-use super::Service;
+use super::{Net, Service};
 use crate::control::drain::{DrainReply, DrainRequest, MAX_REASON, Moved, Outcome, ResumeReply, ResumeRequest};
 use crate::control::history::Kind as Happening;
 use crate::control::message::Reply;
@@ -25,7 +25,7 @@ use crate::engine::input::Input;
 use crate::engine::output::StateName;
 use crate::engine::params::NodeParams;
 use crate::engine::snapshot::RouterSnapshot;
-use crate::net::presence::{Presence, ask};
+use crate::net::service::Wish;
 
 /// Who is drained, and what waits for it.
 #[derive(Debug)]
@@ -73,12 +73,12 @@ impl Service {
     }
 
     /// Gives addresses away for a client, and stays away.
-    pub(super) async fn drain(self: &Rc<Self>, request: DrainRequest, peer: Peer) -> Reply {
+    pub(super) async fn drain(self: &Rc<Self>, request: DrainRequest, peer: Peer, net: Net) -> Reply {
         let service = Rc::clone(self);
         // Goes on although the client may go away.
         let done = spawn_local(async move {
             let _turn = service.draining.turn.lock().await;
-            service.carry_out_drain(request, peer).await
+            service.carry_out_drain(request, peer, &net).await
         });
         done.await.map_or_else(|_| Reply::refusal(STOPPING), |done| done.map_or_else(Reply::refusal, Reply::Drain))
     }
@@ -101,7 +101,7 @@ impl Service {
         }
     }
 
-    async fn carry_out_drain(&self, request: DrainRequest, peer: Peer) -> Result<DrainReply, String> {
+    async fn carry_out_drain(&self, request: DrainRequest, peer: Peer, net: &Net) -> Result<DrainReply, String> {
         let params = self.params.borrow().clone();
         check_names(&request.instances, &params)?;
         let reason = request.reason.unwrap_or_default();
@@ -111,7 +111,7 @@ impl Service {
         let before = self.snapshot().await.ok_or(STOPPING)?;
         let meant = if request.instances.is_empty() { all(&params) } else { with_mates(&request.instances, &params) };
         let mut notes = mates(&request.instances, &meant, "drained");
-        match self.look_for_successors(&before, &meant).await {
+        match self.look_for_successors(&before, &meant, net).await {
             Ok(()) => {}
             Err(nobody) if request.force => notes.push(format!("forced: {nobody}")),
             Err(nobody) => return Err(format!("{nobody}; --force drains all the same")),
@@ -214,7 +214,7 @@ impl Service {
     /// Asks the other nodes of each instance that is or would be Master whether they are there.
     ///
     /// **Errors:** of whom nobody is, for a person. A Backup is silent, so that its host answers is all that can be known.
-    async fn look_for_successors(&self, now: &Snapshot, meant: &[String]) -> Result<(), String> {
+    async fn look_for_successors(&self, now: &Snapshot, meant: &[String], net: &Net) -> Result<(), String> {
         let gives_away = |router: &&RouterSnapshot| {
             meant.contains(&router.params.name)
                 && match router.state {
@@ -228,27 +228,42 @@ impl Service {
             .iter()
             .flat_map(|router| router.peers.iter().map(move |peer| (router.params.interface.clone(), peer.address)))
             .collect();
-        let known = match ask(&hosts).await {
-            Ok(presence) => hosts.into_iter().zip(presence).collect(),
-            // Nobody is known to be gone.
-            Err(error) => {
-                tracing::warn!("cannot ask the other nodes whether they are there: {error}");
-                BTreeMap::new()
-            }
-        };
-        let nobody: Vec<String> = routers.iter().filter_map(|router| nobody_for(router, now, &known)).collect();
+        let silent = silent_of(hosts, net).await;
+        let nobody: Vec<String> = routers.iter().filter_map(|router| nobody_for(router, now, &silent)).collect();
         if nobody.is_empty() { Ok(()) } else { Err(nobody.join("; ")) }
     }
 }
 
+/// Returns which hosts do not answer, each with the interface it is asked on; it takes a second at most. Who is behind a router
+/// is not asked, and not known to be gone.
+async fn silent_of(mut hosts: Vec<(String, IpAddr)>, net: &Net) -> BTreeSet<(String, IpAddr)> {
+    // Many instances have the same peer.
+    hosts.sort_unstable();
+    hosts.dedup();
+    let mut answers = Vec::with_capacity(hosts.len());
+    for (interface, host) in hosts {
+        let (reply, answer) = oneshot::channel();
+        // An error drops the reply: it cannot be found out.
+        let _ = net.send(Wish::Ask { interface: interface.clone(), host, reply }).await;
+        answers.push(((interface, host), answer));
+    }
+    let mut silent = BTreeSet::new();
+    for (asked, answer) in answers {
+        if answer.await == Ok(false) {
+            silent.insert(asked);
+        }
+    }
+    silent
+}
+
 /// Says why nobody would take over from a router; `None`: somebody may.
-fn nobody_for(router: &RouterSnapshot, now: &Snapshot, known: &BTreeMap<(String, IpAddr), Presence>) -> Option<String> {
+fn nobody_for(router: &RouterSnapshot, now: &Snapshot, silent: &BTreeSet<(String, IpAddr)>) -> Option<String> {
     let params = &router.params;
     if router.peers.is_empty() {
         return Some(format!("nobody would take over {}: no other node was ever heard", params.name));
     }
     let is_recent = |at| now.now.mono.since(at) <= router.master_down;
-    let is_silent = |host: IpAddr| known.get(&(params.interface.clone(), host)) == Some(&Presence::Silent);
+    let is_silent = |host: IpAddr| silent.contains(&(params.interface.clone(), host));
     let is_gone = |peer: &&crate::engine::snapshot::PeerSnapshot| {
         !peer.last_heard_at.is_some_and(is_recent) && is_silent(peer.address)
     };
