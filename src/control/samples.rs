@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drain::DrainStatus;
 use super::status::{self, HookCallStatus, HookStatus, Identity, Seen, Status, TransitionStatus};
 use crate::engine::input::RouterKey;
 use crate::engine::output::{ClockOffset, Discard, Reason, StateName, Tally, Transition, Verdict};
@@ -133,6 +134,7 @@ pub fn sick() -> Status {
     web.tracks = [-20, 3, 0].map(|contribution| TrackSnapshot { contribution, is_fault: false }).to_vec();
     web.effective_priority = priority(84);
     let mut mail = fault("mail");
+    mail.drained = Some("new disk".into());
     let (check, words): (Arc<str>, Arc<str>) = ("postfix".into(), "exit status 1 (queue is full)".into());
     let tracks = vec![track("postfix", Effect::Fault { is_reversed: false })];
     mail.params = Arc::new(RouterParams { tracks, ..params("mail") });
@@ -169,7 +171,15 @@ pub fn sick() -> Status {
         Seen { router: &web, present: &[true, true], troubles: &[], hooks: Some(hooks) },
         Seen { router: &mail, present: &[false, false], troubles: &[], hooks: None },
     ];
-    status::status(&identity(), NOW, seen, &checks, [(&group, Some(&group_params), None)], Vec::new(), |_| 0)
+    let groups = [(&group, Some(&group_params), None)];
+    let mut status = status::status(&identity(), NOW, seen, &checks, groups, Vec::new(), |_| 0);
+    let drain = DrainStatus {
+        since: "2026-11-22T08:00:00.000Z".to_owned(),
+        until: Some("2026-11-22T10:00:00.000Z".to_owned()),
+        reason: "new disk".to_owned(),
+    };
+    status.instances[1].drain = Some(drain);
+    status
 }
 
 /// Returns the status of a node with these routers and the presence of their VIPs.

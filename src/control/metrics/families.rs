@@ -3,7 +3,9 @@
 //! Labels: `iname`, `intf` and `vrid` name an instance, as the exporter for Keepalived calls them: Prometheus itself has a label
 //! `instance`. Units are in names. One stop after: `page`.
 
-use super::page::Family;
+use super::page::{Family, Samples};
+use crate::control::drain::DrainStatus;
+use crate::control::rfc3339;
 use crate::control::status::{CheckStatus, InstanceStatus, PeerStatus, State, Status};
 
 /// In the order of the page.
@@ -63,6 +65,24 @@ pub(super) const FAMILIES: &[Family] = &[
     Family::gauge("vrrpd_instance_drained", INSTANCE, "Whether it stays away on request.", |status, out| {
         each(status, |instance, labels| out.flag(&labels, instance.drained));
     }),
+    Family::gauge(
+        "vrrpd_instance_drain_begin_timestamp_seconds",
+        INSTANCE,
+        "Since when it stays away on request, in Unix time; not there when it does not.",
+        |status, out| drains(status, out, |drain| Some(&drain.since)),
+    ),
+    Family::gauge(
+        "vrrpd_instance_drain_end_timestamp_seconds",
+        INSTANCE,
+        "When it takes part again by itself, in Unix time; not there without an end.",
+        |status, out| drains(status, out, |drain| drain.until.as_ref()),
+    ),
+    Family::gauge(
+        "vrrpd_instance_rival",
+        INSTANCE,
+        "Whether another master is heard beside this one.",
+        |status, out| each(status, |instance, labels| out.flag(&labels, instance.rival.is_some())),
+    ),
     Family::gauge(
         "vrrpd_instance_advertisement_interval_seconds",
         INSTANCE,
@@ -145,6 +165,19 @@ pub(super) const FAMILIES: &[Family] = &[
                 for address in &instance.addresses {
                     let labels = [name, interface, vrid, &*address.address, &*address.interface];
                     out.flag(&labels, address.present);
+                }
+            });
+        },
+    ),
+    Family::gauge(
+        "vrrpd_address_duplicate",
+        &["iname", "intf", "vrid", "address", "device"],
+        "Whether another host was found to have the address as well.",
+        |status, out| {
+            each(status, |instance, [name, interface, vrid]| {
+                for address in &instance.addresses {
+                    let labels = [name, interface, vrid, &*address.address, &*address.interface];
+                    out.flag(&labels, address.duplicate);
                 }
             });
         },
@@ -256,6 +289,16 @@ fn each<'s>(status: &'s Status, mut tell: impl FnMut(&'s InstanceStatus, [&str; 
         let vrid = instance.virtual_router_id.to_string();
         tell(instance, [&instance.name, &instance.interface, &vrid]);
     }
+}
+
+/// Tells a time of each drain in force.
+fn drains(status: &Status, out: &mut Samples<'_>, time: impl Fn(&DrainStatus) -> Option<&String>) {
+    each(status, |instance, labels| {
+        let told = instance.drain.as_ref().and_then(&time).and_then(|text| rfc3339::parse(text));
+        if let Some(utc) = told {
+            out.seconds(&labels, utc.as_millis() as i128);
+        }
+    });
 }
 
 fn peers<'s>(status: &'s Status, mut tell: impl FnMut(&'s PeerStatus, [&str; 4])) {

@@ -6,10 +6,16 @@ use crate::control::status::{InstanceStatus, State};
 /// Returns since when and until when an instance stays away, and why where the line before does not say it.
 pub(super) fn line(instance: &InstanceStatus) -> Option<String> {
     let drain = instance.drain.as_ref()?;
-    let until = drain.until.as_ref().map_or_else(String::new, |until| format!(" until {}", clean(until)));
+    let until = drain.until.as_ref().map_or_else(String::new, |until| format!(" until {}", to_the_second(until)));
     let is_said = drain.reason.is_empty() || instance.state == State::Backup;
     let reason = if is_said { String::new() } else { format!(": {}", clean(&drain.reason)) };
-    Some(format!("since {}{until}{reason}", clean(&drain.since)))
+    Some(format!("since {}{until}{reason}", to_the_second(&drain.since)))
+}
+
+/// Returns a time without its thousandths: nobody drains to the thousandth, and two times fit into a line.
+fn to_the_second(time: &str) -> String {
+    let whole = time.split_once('.').map_or(time.to_owned(), |(whole, _)| format!("{whole}Z"));
+    clean(&whole)
 }
 
 /// Returns what somebody may have to act on: nobody has the addresses.
@@ -42,7 +48,7 @@ mod tests {
     fn a_drained_instance_says_why_and_until_when() {
         let text = text(&drained(samples::backup("web"), Some("2026-11-22T09:00:00.000Z")), false, Paint::Plain);
         assert!(text.contains("\n  why        drained: new disks\n"), "{text}");
-        let line = "\n  drained    since 2026-11-22T08:00:00.000Z until 2026-11-22T09:00:00.000Z\n";
+        let line = "\n  drained    since 2026-11-22T08:00:00Z until 2026-11-22T09:00:00Z\n";
         assert!(text.contains(line) && !text.contains('!'), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
@@ -50,7 +56,7 @@ mod tests {
     #[test]
     fn a_drained_instance_in_fault_says_both() {
         let status = drained(samples::fault("web"), None);
-        assert_eq!(line(&status.instances[0]).unwrap(), "since 2026-11-22T08:00:00.000Z: new disks");
+        assert_eq!(line(&status.instances[0]).unwrap(), "since 2026-11-22T08:00:00Z: new disks");
     }
 
     #[test]
