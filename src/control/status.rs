@@ -354,7 +354,9 @@ fn instance(now: Now, seen: Seen<'_>, checks: &BTreeMap<&str, &CheckSnapshot>) -
         authentication: Some(auth_status(&params.auth)),
         drained: router.drained.is_some(),
         drain: None,
-        master: router.master.map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
+        master: router
+            .master_at(now.mono)
+            .map(|master| MasterStatus { address: master.address, priority: master.priority.get() }),
         rival: router.rival_at(now.mono).map(|rival| RivalStatus {
             address: rival.address,
             priority: rival.priority.get(),
@@ -453,6 +455,27 @@ mod tests {
         value["groups"] = serde_json::json!([{ "name": "front", "state": "MASTER" }]);
         let status: Status = serde_json::from_value(value).unwrap();
         assert_eq!((status.instances[0].checks[0].contribution, status.groups[0].instances.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_node_in_fault_knows_who_sends_adverts() {
+        let master = |heard: Duration, priority| {
+            let mut router = samples::fault("web");
+            let peer = PeerSnapshot {
+                address: "10.0.0.21".parse().unwrap(),
+                last_heard_at: Some(samples::NOW.mono - heard),
+                priority: Some(priority),
+                differences: Vec::new(),
+                discarded: crate::engine::output::Tally::default(),
+                clock: None,
+            };
+            router.peers = vec![peer];
+            let status = samples::status(&[(router, vec![false, false])]);
+            status.instances[0].master.as_ref().map(|master| (master.address.to_string(), master.priority))
+        };
+        assert_eq!(master(Duration::from_secs(1), 100), Some(("10.0.0.21".to_owned(), 100)));
+        assert_eq!(master(Duration::from_secs(1), 0), None, "it resigned");
+        assert_eq!(master(Duration::from_secs(5), 100), None, "it is silent");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct RouterSnapshot {
     pub master_down: Duration,
     /// Whether it wants its VIPs on the interfaces: as Master, and while handing over.
     pub wants_vips: bool,
-    /// The Master it knows: itself, or who was last accepted.
+    /// The Master it knows: itself, or who was last accepted; see [`RouterSnapshot::master_at`].
     pub master: Option<MasterSnapshot>,
     /// Another Master that it heard while it is Master itself; see [`RouterSnapshot::rival_at`].
     pub rival: Option<RivalSnapshot>,
@@ -49,6 +49,22 @@ impl RouterSnapshot {
     /// Returns the other Master that lives at `now`; it is forgotten a master-down interval after it was last heard.
     pub fn rival_at(&self, now: Instant) -> Option<&RivalSnapshot> {
         self.rival.as_ref().filter(|rival| now.since(rival.heard_at) <= self.master_down)
+    }
+
+    /// Returns the Master as far as it is known: who does not take part keeps no Master, but hears who sends adverts.
+    pub fn master_at(&self, now: Instant) -> Option<MasterSnapshot> {
+        let heard = |peer: &PeerSnapshot| {
+            let is_recent = peer.last_heard_at.is_some_and(|at| now.since(at) <= self.master_down);
+            // 0 is no priority: it has resigned.
+            let priority = peer.priority.and_then(Priority::new).filter(|_| is_recent)?;
+            Some(MasterSnapshot { address: peer.address, priority })
+        };
+        match self.state {
+            StateName::Master | StateName::Backup => self.master,
+            StateName::Init | StateName::Fault => {
+                self.peers.iter().filter_map(heard).max_by_key(|master| (master.priority, master.address))
+            }
+        }
     }
 }
 
