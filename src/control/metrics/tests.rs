@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::*;
 use crate::control::samples;
+use crate::control::status::RivalStatus;
 
 /// Returns a file of the repository.
 fn paper(path: &str) -> String {
@@ -21,6 +22,25 @@ fn the_pages_of_two_nodes_are_as_in_the_golden_text() {
     }
     let down = "# HELP keepalived_up Whether the daemon runs.\n# TYPE keepalived_up gauge\nkeepalived_up 0\n";
     assert_eq!(text_of_no_daemon(), down);
+}
+
+#[test]
+fn rivals_and_duplicate_addresses_are_told() {
+    let mut status = samples::pair();
+    let web = &mut status.instances[0];
+    web.rival = Some(RivalStatus {
+        address: "10.0.0.21".parse().unwrap(),
+        priority: 100,
+        since: "2026-11-22T08:28:01.000Z".to_owned(),
+    });
+    web.addresses[1].duplicate = true;
+    let page = text(&status);
+    let number = |series: &str| page.lines().find(|line| line.starts_with(series)).unwrap().rsplit(' ').next().unwrap();
+    assert_eq!(number("vrrpd_instance_rival{iname=\"web\""), "1");
+    let address = |address: &str| {
+        number(&format!("vrrpd_address_duplicate{{iname=\"web\",intf=\"ens5\",vrid=\"101\",address=\"{address}\""))
+    };
+    assert_eq!((address("10.0.0.30/32"), address("10.0.0.31/32")), ("0", "1"));
 }
 
 /// Not one sample stands without its family, no family stands twice, no series either.
