@@ -10,13 +10,13 @@ use std::fmt;
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use nix::unistd::Group;
+use nix::unistd::{Group, geteuid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -147,9 +147,10 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Says whether it may ask for `command`: everyone who could open the socket for reads, root alone for changes.
-    pub const fn may(self, command: &Command) -> bool {
-        !command.is_change() || self.uid == 0
+    /// Says whether it may ask for `command`: everyone who could open the socket for reads, for changes root alone and the
+    /// daemon's own user, as which its unit runs `vrrpd reload`.
+    pub fn may(self, command: &Command) -> bool {
+        !command.is_change() || self.uid == 0 || self.uid == geteuid().as_raw()
     }
 }
 
@@ -261,6 +262,8 @@ fn turn_away(stream: &UnixStream) {
 /// Gives a file to a group, or says why it stays root's.
 pub(super) fn give_to(what: &str, path: &Path, group: &str) {
     let given = match Group::from_name(group) {
+        // A daemon with a user of its own makes it with that group, and may not give it away.
+        Ok(Some(group)) if fs::metadata(path).is_ok_and(|file| file.gid() == group.gid.as_raw()) => Ok(()),
         Ok(Some(group)) => chown(path, None, Some(group.gid.as_raw())).map_err(|error| error.to_string()),
         Ok(None) => Err("no such group".to_owned()),
         Err(errno) => Err(errno.to_string()),
@@ -275,7 +278,6 @@ pub(super) fn give_to(what: &str, path: &Path, group: &str) {
 mod tests {
     use std::io::{BufRead, Read, Write};
     use std::os::fd::AsFd;
-    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream as Client;
     use std::thread;
     use std::time::Instant;
@@ -481,9 +483,13 @@ mod tests {
     }
 
     #[test]
-    fn only_root_may_change() {
-        let peer = Peer { uid: 1000, pid: None };
-        assert!(peer.may(&Command::Status));
-        assert!(!Command::Status.is_change());
+    fn only_root_and_the_daemon_itself_may_change() {
+        let own = geteuid().as_raw();
+        let reload = Command::Reload { dry_run: true, exec: false };
+        for (uid, may_change) in [(0, true), (own, true), (own + 1000, false)] {
+            let peer = Peer { uid, pid: None };
+            assert!(peer.may(&Command::Status));
+            assert_eq!(peer.may(&reload), may_change, "{uid}");
+        }
     }
 }
