@@ -30,10 +30,18 @@ pub struct Said {
 impl Container {
     /// Boots a host from a copy of `tree`, with an address, and waits until it is up.
     ///
-    /// `boot`: where the script of that name is. `work`: where the copy goes.
-    pub fn boot(lab: &Lab, node: Node, tree: &Path, work: &Path, boot: &Path) -> Result<Self, LabError> {
+    /// `work`: where the copy goes. `packages`: a directory whose files go to the home directory. `boot`: the script of that name.
+    pub fn boot(
+        lab: &Lab,
+        node: Node,
+        tree: &Path,
+        work: &Path,
+        packages: &Path,
+        boot: &Path,
+    ) -> Result<Self, LabError> {
         let root = work.join(name(node));
         copy(tree, &root)?;
+        copy(packages, &root.join("root"))?;
         furnish(&root, node).map_err(LabError::kernel(format!("furnish {}", root.display())))?;
         let group = format!("vrrpd-install-{}-{}", std::process::id(), name(node));
         let mut command = Command::new("setpriv");
