@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use nix::unistd::User;
 use zeroize::Zeroizing;
 
 use crate::keygen;
@@ -106,7 +107,7 @@ impl Secrets {
     /// Refuses a file that somebody else than root and the own user may read or change.
     fn must_be_private(&self, path: &Path, metadata: &Metadata) -> Result<(), SecretFault> {
         let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-        if owner != 0 && owner != self.user {
+        if owner != 0 && owner != self.user && !(self.user == 0 && is_daemon(owner)) {
             return Err(SecretFault::Owner { owner, user: self.user });
         }
         // systemd lets a user read its credential by an access list, which shows in the bits of the group.
@@ -114,6 +115,11 @@ impl Secrets {
         let forbidden = if is_credential { 0o037 } else { 0o077 };
         if mode & forbidden != 0 { Err(SecretFault::Exposed { mode }) } else { Ok(()) }
     }
+}
+
+/// Says whether this is the user as which the unit runs the daemon: root, who checks its files, does not mind it.
+fn is_daemon(user: u32) -> bool {
+    matches!(User::from_uid(user.into()), Ok(Some(user)) if user.name == DAEMON)
 }
 
 /// How a key is written.
@@ -368,6 +374,8 @@ impl fmt::Display for Word<'_> {
     }
 }
 
+/// The daemon's user, as `dist/vrrpd.sysusers` makes it.
+const DAEMON: &str = "vrrpd";
 const HEX: &str = "hex:";
 const FILE: &str = "file:";
 const CREDENTIAL: &str = "credential:";

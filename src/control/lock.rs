@@ -3,13 +3,14 @@
 //! One stop before: `daemon` start. One stop after: `control::server`, which needs a [`Lock`] to replace a socket file.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::geteuid;
 
 /// Proof that no other daemon uses the runtime directory; ends when dropped.
 ///
@@ -98,8 +99,18 @@ pub fn lock(runtime_dir: &Path) -> Result<Lock, LockError> {
         }
         Err((_, errno)) => return Err(system("lock", &path, errno.into())),
     };
+    share(&file, runtime_dir).map_err(|error| system("share the lock file", &path, error))?;
     write_pid(&mut file).map_err(|error| system("write the lock file", &path, error))?;
     Ok(Lock { runtime_dir: runtime_dir.to_owned(), _file: file })
+}
+
+/// Gives the file to the user that has the directory: what root did by hand must not lock out a daemon with a user of its own.
+fn share(file: &File, runtime_dir: &Path) -> io::Result<()> {
+    let owner = fs::metadata(runtime_dir)?;
+    if geteuid().is_root() && file.metadata()?.uid() != owner.uid() {
+        fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
@@ -148,5 +159,15 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let text = lock(&file.join("run")).unwrap_err().to_string();
         assert!(text.starts_with("cannot create the runtime directory "), "{text}");
+    }
+
+    #[test]
+    fn what_root_locks_belongs_to_whom_the_directory_belongs() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = if geteuid().is_root() { 1234 } else { geteuid().as_raw() };
+        std::os::unix::fs::chown(dir.path(), Some(owner), None).unwrap();
+        drop(lock(dir.path()).unwrap());
+        let file = fs::metadata(dir.path().join("vrrpd.lock")).unwrap();
+        assert_eq!(file.uid(), owner);
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use nix::unistd::Group;
+use nix::unistd::{Group, geteuid};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -147,9 +147,10 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Says whether it may ask for `command`: everyone who could open the socket for reads, root alone for changes.
-    pub const fn may(self, command: &Command) -> bool {
-        !command.is_change() || self.uid == 0
+    /// Says whether it may ask for `command`: everyone who could open the socket for reads, for changes root alone and the
+    /// daemon's own user, as which its unit runs `vrrpd reload`.
+    pub fn may(self, command: &Command) -> bool {
+        !command.is_change() || self.uid == 0 || self.uid == geteuid().as_raw()
     }
 }
 
@@ -481,9 +482,13 @@ mod tests {
     }
 
     #[test]
-    fn only_root_may_change() {
-        let peer = Peer { uid: 1000, pid: None };
-        assert!(peer.may(&Command::Status));
-        assert!(!Command::Status.is_change());
+    fn only_root_and_the_daemon_itself_may_change() {
+        let own = geteuid().as_raw();
+        let reload = Command::Reload { dry_run: true, exec: false };
+        for (uid, may_change) in [(0, true), (own, true), (own + 1000, false)] {
+            let peer = Peer { uid, pid: None };
+            assert!(peer.may(&Command::Status));
+            assert_eq!(peer.may(&reload), may_change, "{uid}");
+        }
     }
 }

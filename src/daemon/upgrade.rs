@@ -19,6 +19,7 @@ use std::time::Duration;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{execve, getpid};
+use rustix::thread::{CapabilitySet, clear_ambient_capability_set, configure_capability_in_ambient_set};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -107,7 +108,10 @@ pub(super) async fn rehearse(program: &Path, arguments: &[OsString]) -> Result<H
     let mut command = Command::new(program);
     command.args(arguments).arg(PREFLIGHT_OPTION).env_remove(VARIABLE).env_remove("NOTIFY_SOCKET").kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().map_err(failed)?;
+    let child = {
+        let _privileged = Privileged::thread();
+        command.spawn().map_err(failed)?
+    };
     let Ok(ended) = timeout(REHEARSAL_PATIENCE, child.wait_with_output()).await else {
         return Err(UpgradeError::Slow(program.to_owned()));
     };
@@ -124,6 +128,29 @@ pub(super) async fn rehearse(program: &Path, arguments: &[OsString]) -> Result<H
         return Err(UpgradeError::Unreadable { version: handshake.version });
     }
     Ok(handshake)
+}
+
+/// While it lives, a program that the calling thread starts has the capabilities of the daemon, as the daemon had them from systemd.
+///
+/// Only for ourselves: threads that start programs of operators have given them up (`child::settle_thread`). Root's programs have
+/// them in any case.
+struct Privileged;
+
+impl Privileged {
+    fn thread() -> Self {
+        for capability in [CapabilitySet::NET_ADMIN, CapabilitySet::NET_RAW] {
+            // Refused where systemd gave none: the rehearsal then says what is missing.
+            let _ = configure_capability_in_ambient_set(capability, true);
+        }
+        Self
+    }
+}
+
+impl Drop for Privileged {
+    fn drop(&mut self) {
+        // Cannot fail on a kernel that could raise them.
+        let _ = clear_ambient_capability_set();
+    }
 }
 
 /// Why the running program stays.

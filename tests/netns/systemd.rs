@@ -71,6 +71,8 @@ impl Booted {
         fs::write(units.join("vrrpd.service"), unit).map_err(failed())?;
         fs::write(units.join("vrrpd.service.d/story.conf"), drop_in).map_err(failed())?;
         fs::write(self.path("/etc/vrrpd/vrrpd.toml"), toml).map_err(failed())?;
+        fs::write(self.path("/etc/vrrpd.sysusers"), include_str!("../../dist/vrrpd.sysusers")).map_err(failed())?;
+        self.run(&["systemd-sysusers", "/etc/vrrpd.sysusers"])?;
         self.replace(program)?;
         self.systemctl(&["daemon-reload"]).map(|_| ())
     }

@@ -1,0 +1,233 @@
+//! The packages: what is in them, that they come and go without a trace, and how much the unit may do.
+//!
+//! Built by `packaging/build` from the program under test. They are installed as root of a copy of this system in memory
+//! (`packaging/clean-tree`), which takes root: off unless `VRRPD_NETNS=1`, as the stories in `tests/netns`.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+#[test]
+fn unit_may_do_little() {
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--no-pager", "--offline=yes", "--threshold=20"])
+        .arg(in_tree("dist/vrrpd.service"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "exposure above 2.0:\n{}", text(&output));
+}
+
+/// The unit as it is, and with the drop-in: systemd finds nothing to say, and the drop-in changes who runs it.
+#[test]
+fn unit_and_drop_in_are_sound() {
+    let dir = TempDir::new().unwrap();
+    let unit = fs::read_to_string(in_tree("dist/vrrpd.service")).unwrap();
+    assert!(unit.contains("/usr/sbin/vrrpd run"), "the program is where the package puts it");
+    let unit = unit.replace("/usr/sbin/vrrpd", env!("CARGO_BIN_EXE_vrrpd"));
+    let path = dir.path().join("vrrpd.service");
+    fs::write(&path, unit).unwrap();
+    verify(&path);
+    let drop_ins = dir.path().join("vrrpd.service.d");
+    fs::create_dir(&drop_ins).unwrap();
+    fs::copy(in_tree("dist/privileged-hooks.conf"), drop_ins.join("privileged-hooks.conf")).unwrap();
+    verify(&path);
+    fs::write(drop_ins.join("wrong.conf"), "[Service]\nNoSuchKey=1\n").unwrap();
+    assert!(!text(&analyze(&path)).is_empty(), "systemd would have said something");
+}
+
+/// As it is shipped nothing is configured, and nothing would be claimed; without the marks before its lines it is a pair.
+#[test]
+fn shipped_configuration_claims_nothing_and_shows_a_pair() {
+    let shipped = fs::read_to_string(in_tree("dist/vrrpd.toml")).unwrap();
+    let dir = TempDir::new().unwrap();
+    let check = |text: &str| {
+        let path = dir.path().join("vrrpd.toml");
+        fs::write(&path, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_vrrpd")).arg("check").arg(&path).output().unwrap();
+        (output.status.code(), self::text(&output))
+    };
+    let (code, said) = check(&shipped);
+    assert_eq!((code, said.lines().count()), (Some(78), 1), "{said}");
+    assert!(said.contains("no instance; expected at least one [instance.NAME] table"), "{said}");
+    let bare = |line: &str| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).map(str::to_owned);
+    let pair: String = shipped.lines().map(|line| bare(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
+    assert_eq!(check(&pair), (Some(0), String::new()), "{pair}");
+}
+
+/// Each key that the paper has in a table has its entry, and no mark of the paper is left over.
+#[test]
+fn manual_page_of_the_configuration_has_every_key() {
+    let paper = in_tree("docs/configuration.md");
+    let output = Command::new("awk")
+        .args(["-v", "name=vrrpd.toml", "-v", "about=x", "-v", "version=1", "-f"])
+        .arg(in_tree("packaging/man-page.awk"))
+        .arg(&paper)
+        .output()
+        .unwrap();
+    let page = text(&output);
+    let keys: BTreeSet<String> = fs::read_to_string(paper)
+        .unwrap()
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned()))
+        .filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .collect();
+    assert!(keys.len() > 60, "{}", keys.len());
+    for key in keys {
+        assert!(page.contains(&format!(".TP\n\\fB{key}\\fR\n")), "{key} is not in the page");
+    }
+    let left = page.lines().find(|line| line.contains("](") || line.contains("**") || line.starts_with('|'));
+    assert_eq!(left, None);
+}
+
+#[test]
+fn packages_have_the_same_files_and_lintian_finds_no_error() {
+    let Some(packages) = build() else { return };
+    let deb = listed(Command::new("dpkg-deb").arg("--fsys-tarfile").arg(&packages.deb), |tar| {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("tar");
+        fs::write(&path, tar).unwrap();
+        succeed(Command::new("tar").arg("-tf").arg(path))
+    });
+    let rpm = listed(Command::new("rpm").args(["-qpl"]).arg(&packages.rpm), |list| String::from_utf8_lossy(list).into_owned());
+    for path in [
+        "/etc/vrrpd/vrrpd.toml",
+        "/usr/lib/systemd/catalog/vrrpd.catalog",
+        "/usr/lib/systemd/system/vrrpd.service",
+        "/usr/lib/sysusers.d/vrrpd.conf",
+        "/usr/lib/tmpfiles.d/vrrpd.conf",
+        "/usr/sbin/vrrpd",
+        "/usr/share/bash-completion/completions/vrrpd",
+        "/usr/share/doc/vrrpd/examples/pair.toml",
+        "/usr/share/doc/vrrpd/monitoring/vrrpd-rules.yml",
+        "/usr/share/man/man5/vrrpd.toml.5.gz",
+        "/usr/share/man/man8/vrrpd-status.8.gz",
+        "/usr/share/man/man8/vrrpd.8.gz",
+        "/usr/share/vrrpd/privileged-hooks.conf",
+    ] {
+        assert!(deb.contains(path), "{path} is not in the deb");
+    }
+    // Each distribution has its own place for completions of zsh, for the licence and the changelog.
+    let is_own = |path: &&String| path.contains("/zsh/") || path.starts_with("/usr/share/doc/vrrpd/");
+    let differences: Vec<&String> = deb.symmetric_difference(&rpm).filter(|path| !is_own(path)).collect();
+    assert!(differences.is_empty(), "only in one of the packages: {differences:?}");
+    succeed(Command::new("lintian").args(["--allow-root", "--fail-on", "error"]).arg(&packages.deb));
+}
+
+/// Installed, installed again, removed, installed, purged: afterwards every file of the system is as before.
+#[test]
+fn deb_leaves_nothing_behind() {
+    let Some(packages) = build() else { return };
+    inside(&packages, DEB_COMES_AND_GOES);
+}
+
+#[test]
+fn rpm_leaves_nothing_behind() {
+    let Some(packages) = build() else { return };
+    inside(&packages, RPM_COMES_AND_GOES);
+}
+
+/// Prints the names of all files, and the sums of those in /etc; but for caches, logs, and the books and backups of other programs.
+const LOOK: &str = r"
+set -eu
+look() {
+    find / -xdev \( -path /work -o -path /root -o -path /home -o -path /tmp -o -path /var/tmp -o -path /var/cache -o -path /var/log \
+        -o -path /var/lib/dpkg -o -path /var/lib/rpm -o -path /var/lib/systemd/catalog \) -prune -o ! -name '*-' -print | sort
+    find /etc -type f ! -name '*-' -exec sha256sum {} + | sort
+}
+";
+
+const DEB_COMES_AND_GOES: &str = r"
+dpkg -i /packages/*.deb
+getent passwd vrrpd; getent group vrrpd
+[ -L /etc/systemd/system/multi-user.target.wants/vrrpd.service ]
+vrrpd check && exit 1 || [ $? = 78 ]
+man -w vrrpd.toml; man -w vrrpd-status
+echo '# mine' >>/etc/vrrpd/vrrpd.toml
+dpkg -i /packages/*.deb
+[ $(tail -n 1 /etc/vrrpd/vrrpd.toml | cut -c 3-) = mine ]
+mkdir -p /var/lib/vrrpd /run/vrrpd /etc/vrrpd/keys
+dpkg -r vrrpd
+[ -e /etc/vrrpd/vrrpd.toml ]; [ ! -e /usr/sbin/vrrpd ]; [ ! -e /run/vrrpd ]
+dpkg -i /packages/*.deb
+dpkg -P vrrpd
+";
+
+const RPM_COMES_AND_GOES: &str = r"
+rpm --nodeps -i /packages/*.rpm
+getent passwd vrrpd; getent group vrrpd
+vrrpd check && exit 1 || [ $? = 78 ]
+rpm --nodeps -U --force /packages/*.rpm
+[ -x /usr/sbin/vrrpd ]; getent passwd vrrpd
+rpm -e vrrpd
+rm -rf /var/lib/rpm
+";
+
+struct Packages {
+    deb: PathBuf,
+    rpm: PathBuf,
+    dir: TempDir,
+}
+
+/// Builds both; `None`: not wanted here.
+fn build() -> Option<Packages> {
+    if std::env::var("VRRPD_NETNS").as_deref() != Ok("1") {
+        let _ = writeln!(std::io::stdout(), "SKIPPED: the packages: VRRPD_NETNS is not 1 (./tests/run sets it; needs root)");
+        return None;
+    }
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut command = Command::new(in_tree("packaging/build"));
+    let said = succeed(command.env("VRRPD_BINARY", env!("CARGO_BIN_EXE_vrrpd")).env("VRRPD_OUTPUT", dir.path()));
+    let named = |suffix: &str| {
+        let line = said.lines().find(|line| line.starts_with('/') && line.ends_with(suffix));
+        PathBuf::from(line.unwrap_or_else(|| panic!("no {suffix}: {said}")))
+    };
+    Some(Packages { deb: named(".deb"), rpm: named(".rpm"), dir })
+}
+
+/// Runs a script as root of a copy of this system, which must be afterwards as it was before.
+fn inside(packages: &Packages, script: &str) {
+    let script = format!("{LOOK}look >/tmp/before\n{script}look >/tmp/after\ndiff /tmp/before /tmp/after");
+    let mut command = Command::new(in_tree("packaging/clean-tree"));
+    succeed(command.args(["sh", "-exc", &script]).env("PACKAGES", packages.dir.path()));
+}
+
+fn listed(command: &mut Command, list: impl Fn(&[u8]) -> String) -> BTreeSet<String> {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let files = list(&output.stdout);
+    // Directories are the business of tar's list alone.
+    let names = files.lines().filter(|line| !line.ends_with('/')).map(|line| line.trim_start_matches('.').to_owned());
+    names.filter(|name| !["/etc/vrrpd", "/usr/share/vrrpd", "/usr/share/doc/vrrpd"].contains(&name.as_str())).collect()
+}
+
+fn verify(unit: &Path) {
+    let output = analyze(unit);
+    assert!(output.status.success() && text(&output).is_empty(), "{}", text(&output));
+}
+
+fn analyze(unit: &Path) -> Output {
+    let mut command = Command::new("systemd-analyze");
+    // Manual pages of a program that is not installed are not to be found.
+    command.args(["verify", "--no-pager", "--man=no", "--recursive-errors=no"]).arg(unit).output().unwrap()
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output));
+    text(&output)
+}
+
+/// Returns what a program wrote on both streams.
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+fn in_tree(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
