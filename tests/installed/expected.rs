@@ -85,15 +85,15 @@ pub const ALL: &[Expected] = &[
     expect("systemctl start vrrpd", A, Some(A), Some(0), runs),
     expect("systemctl restart vrrpd", A, Some(A), Some(0), is_another_process),
     expect("systemctl kill --signal=KILL vrrpd", A, Some(A), Some(0), is_started_again),
-    expect("systemctl kill --signal=STOP vrrpd", A, Some(A), Some(0), watchdog_barked),
+    expect("systemctl kill --signal=STOP vrrpd", A, Some(A), Some(1000), watchdog_barked),
     expect(ANOTHER_ADDRESS, A, Some(A), Some(0), is_silent),
     expect("systemctl reload vrrpd", A, Some(A), Some(0), has_another_address),
     expect(ANOTHER_ADDRESS, B, Some(A), Some(0), is_silent),
     expect("systemctl reload vrrpd", B, Some(A), Some(0), is_the_same_process),
-    expect("systemctl restart systemd-networkd", A, Some(A), Some(50), is_the_same_process),
+    expect("systemctl restart systemd-networkd", A, Some(A), Some(50), is_put_back),
     expect(KEEP, A, Some(A), Some(0), is_silent),
     expect("networkctl reload", A, Some(A), Some(0), is_the_same_process),
-    expect("systemctl restart systemd-networkd", A, Some(A), Some(0), is_the_same_process),
+    expect("systemctl restart systemd-networkd", A, Some(A), Some(0), is_left_alone),
     expect("systemctl reboot", A, Some(A), Some(0), runs),
     expect("vrrpd drain --wait --reason \"new disk\"", A, Some(B), Some(0), is_the_same_process),
     expect("systemctl reboot", A, Some(B), Some(0), is_drained),
@@ -164,6 +164,29 @@ fn has_another_address(seen: &Seen<'_>) -> Result<String, String> {
     let said = is_the_same_process(seen)?;
     has(&ask(seen, "ip -o address show to 192.0.2.31")?, "192.0.2.31/24")?;
     Ok(format!("{said}, has 192.0.2.31 too"))
+}
+
+/// Both addresses were taken, once, and are there again.
+fn is_put_back(seen: &Seen<'_>) -> Result<String, String> {
+    is_the_same_process(seen)?;
+    match removals(seen)? {
+        2 => Ok("both addresses were taken away and put back".to_owned()),
+        other => Err(format!("{other} addresses were taken away, expected 2")),
+    }
+}
+
+fn is_left_alone(seen: &Seen<'_>) -> Result<String, String> {
+    is_the_same_process(seen)?;
+    match removals(seen)? {
+        2 => Ok("no address was taken away".to_owned()),
+        other => Err(format!("{} addresses were taken away", other.saturating_sub(2))),
+    }
+}
+
+/// Returns how often an address was put back since the host was booted.
+fn removals(seen: &Seen<'_>) -> Result<usize, String> {
+    let text = ask(seen, "journalctl --no-pager --boot -u vrrpd")?;
+    Ok(text.lines().filter(|line| line.contains("was removed by another program and put back")).count())
 }
 
 fn is_drained(seen: &Seen<'_>) -> Result<String, String> {

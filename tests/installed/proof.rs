@@ -147,21 +147,24 @@ impl World {
         Row { expected, took, outage, output, verdict }
     }
 
-    /// Waits until the address is at one place alone, or at none, and stays there.
+    /// Waits until the address has been at one place alone, or at none, for long enough.
     fn settle(&self, master: Option<Node>) -> Result<(), String> {
         let wanted: Vec<Node> = master.into_iter().collect();
-        let end = now() + PATIENCE;
-        while self.holders() != wanted {
-            if now() > end {
-                return Err(format!("the address is at {:?}, expected at {wanted:?}", self.holders()));
-            }
+        let (end, mut quiet_since) = (now() + PATIENCE, now());
+        while now() - quiet_since < QUIET {
             std::thread::sleep(Duration::from_millis(100));
+            let holders = self.holders();
+            if holders != wanted {
+                quiet_since = now();
+            }
+            if quiet_since > end {
+                return Err(format!("the address is at {holders:?}, expected at {wanted:?}"));
+            }
         }
-        std::thread::sleep(QUIET);
-        let (holders, answering) = (self.holders(), self.probe.answered_by(Duration::from_millis(500)));
-        match holders == wanted && answering == master {
+        let answering = self.probe.answered_by(Duration::from_millis(500));
+        match answering == master {
             true => Ok(()),
-            false => Err(format!("the address is at {holders:?}, {answering:?} answers, expected {wanted:?}")),
+            false => Err(format!("{answering:?} answers, expected {wanted:?}")),
         }
     }
 

@@ -62,7 +62,9 @@ impl Record {
         page += "\n## What the commands said\n\nAll of it, in the same order; what said nothing is left out.\n";
         for row in self.rows.iter().filter(|row| !row.output.trim().is_empty()) {
             let (host, command) = (name(row.expected.node), row.expected.command);
-            let lines = row.output.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+            // Where the package lies: the home directory of whoever administers the host.
+            let output = row.output.replace("/root", "~");
+            let lines = output.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
             let _ = write!(page, "\n```text\n{host}# {command}\n{lines}\n```\n");
         }
         page
@@ -82,10 +84,11 @@ impl Row {
     fn client(&self) -> String {
         match self.expected.lost {
             Some(_) => format!(
-                "lost {} of {} | longest silence {:.1} ms | answered by {}",
+                "lost {} of {} | silence {:.1} ms, own pause {:.1} ms | answered by {}",
                 self.outage.lost,
                 self.outage.sent,
                 self.outage.gap.as_secs_f64() * 1e3,
+                self.outage.own_pause.as_secs_f64() * 1e3,
                 self.answered_by()
             ),
             None => "not judged".to_owned(),
@@ -94,19 +97,23 @@ impl Row {
 
     fn cells(&self) -> String {
         let (host, command) = (name(self.expected.node), self.expected.command.replace('|', "\\|"));
-        let (lost, silence, by) = match self.expected.lost {
+        let (lost, silence, pause, by) = match self.expected.lost {
             Some(_) => (
                 format!("{} of {}", self.outage.lost, self.outage.sent),
                 format!("{:.1} ms", self.outage.gap.as_secs_f64() * 1e3),
+                format!("{:.1} ms", self.outage.own_pause.as_secs_f64() * 1e3),
                 self.answered_by(),
             ),
-            None => ("-".to_owned(), "-".to_owned(), "-".to_owned()),
+            None => ("-".to_owned(), "-".to_owned(), "-".to_owned(), "-".to_owned()),
         };
         let note = match &self.verdict {
             Ok(note) => note.clone(),
             Err(problem) => format!("**failed**: {problem}"),
         };
-        format!("| {host} | `{command}` | {:.1} s | {lost} | {silence} | {by} | {note} |", self.took.as_secs_f64())
+        format!(
+            "| {host} | `{command}` | {:.1} s | {lost} | {silence} | {pause} | {by} | {note} |",
+            self.took.as_secs_f64()
+        )
     }
 
     fn answered_by(&self) -> String {
@@ -122,9 +129,10 @@ on two hosts booted by systemd-nspawn (@SYSTEMS@) that a switch connects with a 
 192.0.2.30 for an answer each millisecond, from the command's begin until the address was where it belongs and had been for five seconds.
 
 - **took**: until the command returned. **lost**: requests that were never answered, of those sent.
-- **silence**: the longest time between two answers, the client's own pauses in it.
+- **silence**: the longest time between two answers. **own pause**: the longest time in which the client itself asked nothing, because the
+  machine had no processor for it: a silence of that length says nothing.
 - **answered by**: whose answers they were, each change once.
 
-| on | command | took | lost | silence | answered by | seen |
-|---|---|---|---|---|---|---|
+| on | command | took | lost | silence | own pause | answered by | seen |
+|---|---|---|---|---|---|---|---|
 ";
