@@ -87,27 +87,35 @@ impl Secrets {
     /// Returns why there is nothing to open: a file the operator can make, a credential the unit must load.
     fn absent(&self, path: &Path, error: io::Error) -> SecretFault {
         let is_credential = path.parent() == self.credentials.as_deref();
-        let why = error.to_string();
         match error.kind() {
-            io::ErrorKind::NotFound if !is_credential => SecretFault::Missing { why },
-            _ => SecretFault::Unreadable { why },
+            io::ErrorKind::NotFound if !is_credential => SecretFault::Missing { why: error.to_string() },
+            _ => self.unreadable(error),
         }
     }
 
     /// Opens a key file, without waiting for the other end of a pipe.
     fn open(&self, path: &Path) -> Result<File, SecretFault> {
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(unreadable)?;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path);
+        let file = file.map_err(|error| self.unreadable(error))?;
         let metadata = file.metadata().map_err(unreadable)?;
         must_be_file(&metadata)?;
         self.must_be_private(path, &metadata)?;
         Ok(file)
     }
 
+    /// Says who may not read it, where that is the reason.
+    fn unreadable(&self, error: io::Error) -> SecretFault {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied if self.user != 0 => SecretFault::Denied { user: self.user },
+            _ => unreadable(error),
+        }
+    }
+
     /// Refuses a file that somebody else than root and the own user may read or change.
     fn must_be_private(&self, path: &Path, metadata: &Metadata) -> Result<(), SecretFault> {
         let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-        if owner != 0 && owner != self.user && !(self.user == 0 && is_daemon(owner)) {
+        if owner != 0 && owner != self.user && !(self.user == 0 && is_user(owner, DAEMON)) {
             return Err(SecretFault::Owner { owner, user: self.user });
         }
         // systemd lets a user read its credential by an access list, which shows in the bits of the group.
@@ -117,9 +125,9 @@ impl Secrets {
     }
 }
 
-/// Says whether this is the user as which the unit runs the daemon: root, who checks its files, does not mind it.
-fn is_daemon(user: u32) -> bool {
-    matches!(User::from_uid(user.into()), Ok(Some(user)) if user.name == DAEMON)
+/// Says whether a user has that name.
+fn is_user(user: u32, name: &str) -> bool {
+    matches!(User::from_uid(user.into()), Ok(Some(user)) if user.name == name)
 }
 
 /// How a key is written.
@@ -281,6 +289,11 @@ pub enum SecretFault {
         /// Its reason.
         why: String,
     },
+    /// The file is there, and this user may not read it.
+    Denied {
+        /// The user that reads.
+        user: u32,
+    },
     /// There is no such file.
     Missing {
         /// What the system says.
@@ -341,6 +354,11 @@ impl fmt::Display for SecretError {
                  outside of it `vrrpd check --no-programs` leaves keys alone"
             ),
             SecretFault::Unreadable { why } => write!(f, "cannot be read: {why}"),
+            SecretFault::Denied { user } => write!(
+                f,
+                "user {user}, who runs this, may not read it; expected a file of that user in a directory that it may enter \
+                 (chown -R), or a credential: LoadCredential= of the unit"
+            ),
             SecretFault::Missing { why } => {
                 write!(f, "cannot be read: {why}; `vrrpd keygen > {}` makes a key, for all nodes the same", Word(path))
             }
@@ -374,7 +392,7 @@ impl fmt::Display for Word<'_> {
     }
 }
 
-/// The daemon's user, as `dist/vrrpd.sysusers` makes it.
+/// The user of the unit, as `dist/vrrpd.sysusers` makes it: root, who checks its files, does not mind that they are its own.
 const DAEMON: &str = "vrrpd";
 const HEX: &str = "hex:";
 const FILE: &str = "file:";

@@ -10,7 +10,7 @@ use std::fmt;
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -262,6 +262,8 @@ fn turn_away(stream: &UnixStream) {
 /// Gives a file to a group, or says why it stays root's.
 pub(super) fn give_to(what: &str, path: &Path, group: &str) {
     let given = match Group::from_name(group) {
+        // A daemon with a user of its own makes it with that group, and may not give it away.
+        Ok(Some(group)) if fs::metadata(path).is_ok_and(|file| file.gid() == group.gid.as_raw()) => Ok(()),
         Ok(Some(group)) => chown(path, None, Some(group.gid.as_raw())).map_err(|error| error.to_string()),
         Ok(None) => Err("no such group".to_owned()),
         Err(errno) => Err(errno.to_string()),
@@ -276,7 +278,6 @@ pub(super) fn give_to(what: &str, path: &Path, group: &str) {
 mod tests {
     use std::io::{BufRead, Read, Write};
     use std::os::fd::AsFd;
-    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream as Client;
     use std::thread;
     use std::time::Instant;

@@ -31,6 +31,11 @@ fn key_is_a_credential_of_the_unit() {
     beside_others(|| reads_a_credential().unwrap_or_else(|error| panic!("{error}")));
 }
 
+#[test]
+fn programs_have_no_privilege_but_by_the_drop_in() {
+    beside_others(|| programs_have_their_user().unwrap_or_else(|error| panic!("{error}")));
+}
+
 /// In which anything comes.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -74,6 +79,47 @@ fn reads_a_credential() -> Result<(), LabError> {
             .cluster
             .watch
             .wait("both to hold the address", PATIENCE, |log| (world.cluster.holders(log) == [A, B]).then_some(()))
+    })
+}
+
+/// Checks and hooks run as the daemon's user and with none of its capabilities, see all processes, and are root only with the drop-in.
+fn programs_have_their_user() -> Result<(), LabError> {
+    let with_checks = |plan: &Plan, user: &str| {
+        let say = "{ id -un; grep -h ^Cap[EA] /proc/self/status; } >/run/vrrpd";
+        format!(
+            "{}checks = [\"who\", \"other\"]\nnotify_master = [\"/bin/sh\", \"-c\", \"{say}/hook\"]\n\
+             [check.who]\nexec = [\"/bin/sh\", \"-c\", \"{say}/check\"]\n{user}\
+             [check.other]\nprocess = \"systemd-journal\"\n",
+            plan.toml(A)
+        )
+    };
+    tell(|world| {
+        let said = |name: &str| world.systemd.run(&["cat", &format!("/run/vrrpd/{name}")]);
+        let none = "CapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n";
+        world.install(&with_checks(&world.cluster.plan, ""), "")?;
+        world.systemd.systemctl(&["start", "vrrpd"])?;
+        world.held_by(A)?;
+        same("who the daemon is", world.systemd.property("User")?, "vrrpd")?;
+        world.cluster.watch.wait("the hook to run", PATIENCE, |_| said("hook").ok().map(|_| ()))?;
+        for name in ["check", "hook"] {
+            same(name, said(name)?, &format!("vrrpd\n{none}"))?;
+        }
+        world.systemd.systemctl(&["reload", "vrrpd"])?;
+
+        let as_root = with_checks(&world.cluster.plan, "user = \"root\"\n");
+        world.install(&as_root, "")?;
+        world.systemd.systemctl(&["restart", "vrrpd"])?;
+        world.cluster.watch.wait("the refusal", PATIENCE, |_| {
+            let journal = world.systemd.journal().ok()?;
+            journal.contains("cannot become user \"root\"").then_some(())
+        })?;
+
+        world.install(&as_root, include_str!("../../dist/privileged-hooks.conf"))?;
+        world.systemd.systemctl(&["restart", "vrrpd"])?;
+        world.held_by(A)?;
+        world.cluster.watch.wait("the check to run as root", PATIENCE, |_| {
+            said("check").ok().filter(|said| said.starts_with("root\n")).map(|_| ())
+        })
     })
 }
 

@@ -55,7 +55,9 @@ fn shipped_configuration_claims_nothing_and_shows_a_pair() {
     let (code, said) = check(&shipped);
     assert_eq!((code, said.lines().count()), (Some(78), 1), "{said}");
     assert!(said.contains("no instance; expected at least one [instance.NAME] table"), "{said}");
-    let bare = |line: &str| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).map(str::to_owned);
+    let bare = |line: &str| {
+        line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).map(str::to_owned)
+    };
     let pair: String = shipped.lines().map(|line| bare(line).unwrap_or_else(|| line.to_owned()) + "\n").collect();
     assert_eq!(check(&pair), (Some(0), String::new()), "{pair}");
 }
@@ -94,7 +96,9 @@ fn packages_have_the_same_files_and_lintian_finds_no_error() {
         fs::write(&path, tar).unwrap();
         succeed(Command::new("tar").arg("-tf").arg(path))
     });
-    let rpm = listed(Command::new("rpm").args(["-qpl"]).arg(&packages.rpm), |list| String::from_utf8_lossy(list).into_owned());
+    let rpm = listed(Command::new("rpm").args(["-qpl"]).arg(&packages.rpm), |list| {
+        String::from_utf8_lossy(list).into_owned()
+    });
     for path in [
         "/etc/vrrpd/vrrpd.toml",
         "/usr/lib/systemd/catalog/vrrpd.catalog",
@@ -177,7 +181,10 @@ struct Packages {
 /// Builds both; `None`: not wanted here.
 fn build() -> Option<Packages> {
     if std::env::var("VRRPD_NETNS").as_deref() != Ok("1") {
-        let _ = writeln!(std::io::stdout(), "SKIPPED: the packages: VRRPD_NETNS is not 1 (./tests/run sets it; needs root)");
+        let _ = writeln!(
+            std::io::stdout(),
+            "SKIPPED: the packages: VRRPD_NETNS is not 1 (./tests/run sets it; needs root)"
+        );
         return None;
     }
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -203,8 +210,17 @@ fn listed(command: &mut Command, list: impl Fn(&[u8]) -> String) -> BTreeSet<Str
     let files = list(&output.stdout);
     // Directories are the business of tar's list alone.
     let names = files.lines().filter(|line| !line.ends_with('/')).map(|line| line.trim_start_matches('.').to_owned());
-    names.filter(|name| !["/etc/vrrpd", "/usr/share/vrrpd", "/usr/share/doc/vrrpd"].contains(&name.as_str())).collect()
+    names.filter(|name| !DIRECTORIES.contains(&name.as_str())).collect()
 }
+
+/// What the list of an RPM has beside files.
+const DIRECTORIES: [&str; 5] = [
+    "/etc/vrrpd",
+    "/usr/share/vrrpd",
+    "/usr/share/doc/vrrpd",
+    "/usr/share/fish",
+    "/usr/share/fish/vendor_completions.d",
+];
 
 fn verify(unit: &Path) {
     let output = analyze(unit);

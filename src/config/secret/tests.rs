@@ -225,6 +225,25 @@ fn a_file_of_a_stranger_is_refused() {
     }
 }
 
+#[test]
+fn root_knows_the_user_of_the_unit_by_name() {
+    assert!(is_user(0, "root"));
+    assert!(!is_user(0, DAEMON) && !is_user(4_000_000_000, DAEMON));
+}
+
+#[test]
+fn who_may_not_read_a_key_is_told_who_they_are() {
+    let mut place = place();
+    for (user, expected) in
+        [(0, "cannot be read: permission denied"), (995, "user 995, who runs this, may not read it")]
+    {
+        place.secrets.user = user;
+        let fault = place.secrets.unreadable(std::io::ErrorKind::PermissionDenied.into());
+        let said = SecretError { path: None, fault }.to_string();
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
 /// With an access list for the user of the unit, the bits of the group show what that user may.
 #[test]
 fn the_group_may_read_a_credential_of_root_and_nothing_else() {
