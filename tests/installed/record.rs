@@ -64,7 +64,9 @@ impl Record {
             let (host, command) = (name(row.expected.node), row.expected.command);
             // Where the package lies: the home directory of whoever administers the host.
             let output = row.output.replace("/root", "~");
-            let lines = output.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+            // Of a line that was written again and again, the last.
+            let lines = output.lines().map(|line| line.trim_end().rsplit('\r').next().unwrap_or_default());
+            let lines = lines.collect::<Vec<_>>().join("\n");
             let _ = write!(page, "\n```text\n{host}# {command}\n{lines}\n```\n");
         }
         page
