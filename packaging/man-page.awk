@@ -21,6 +21,9 @@ function first_safe(text) {
 # Turns the marks of a line into fonts; what stands between backquotes is taken as it is.
 function marked(text,    out, at, length_of_mark, mark, rest, close_at, link) {
     out = ""
+    # Code is bold in any case.
+    gsub(/\*\*`/, "`", text)
+    gsub(/`\*\*/, "`", text)
     while (match(text, /\[`[^`]*`\]\([^)]*\)/)) {
         link = substr(text, RSTART + 1, RLENGTH - 1)
         sub(/\]\(.*/, "", link)
@@ -82,16 +85,19 @@ function cells_of(line, cells,    i, c, count, inside) {
     return count
 }
 
-# An entry: the first cell is what it is about, the last what is said of it, and those between have the names of their columns.
-function row(line,    cells, count, i, between) {
+# An entry: the first cell is what it is about; the one under "meaning", or else the last, is what is said of it; the others have the
+# names of their columns.
+function row(line,    cells, count, i, between, last) {
     count = cells_of(line, cells)
+    last = count
+    for (i = 2; i <= count; i++) if (heads[i] == "meaning") last = i
     between = ""
-    for (i = 2; i < count; i++) {
-        if (cells[i] != "" && cells[i] != "-") between = between (between == "" ? "" : "; ") heads[i] ": " cells[i]
+    for (i = 2; i <= count; i++) {
+        if (i != last && cells[i] != "" && cells[i] != "-") between = between (between == "" ? "" : "; ") heads[i] ": " cells[i]
     }
     print ".TP\n" marked(cells[1])
     if (between != "") print marked(between) "\n.br"
-    print marked(cells[count])
+    print marked(cells[last])
 }
 
 # Lines of a paragraph are marked together: what stands between backquotes may go over the end of a line.
