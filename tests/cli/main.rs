@@ -17,10 +17,11 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "check",
     "convert",
+    "doctor",
     "explain",
     "history",
     "keygen",
