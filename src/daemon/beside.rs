@@ -4,6 +4,8 @@
 //! namespace, and may be looked at without privileges. What they are told is read by our own readers. One stop before: the
 //! start of the daemon and `doctor`. One stop after: `config`.
 
+mod refuse;
+
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Format, Keys, LocalHost};
 use crate::engine::params::RouterParams;
+
+pub(super) use refuse::{Refusal, refuse};
 
 /// A program that speaks VRRP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
