@@ -54,10 +54,12 @@ fn of_program(other: &Other) -> Finding {
 fn of_advert(facts: &Facts, router: &RouterParams, heard: &Heard) -> Option<Finding> {
     let is_its = heard.vrid == router.vrid.get()
         && heard.interface == router.interface
-        && Family::of(&heard.source) == router.family
-        && !heard.is_outgoing;
+        && Family::of(&heard.source) == router.family;
     if !is_its {
         return None;
+    }
+    if heard.is_outgoing {
+        return of_unknown_program(facts, router, heard);
     }
     let Heard { interface, source, vrid, .. } = heard;
     let peers = router.peers();
@@ -97,6 +99,22 @@ fn of_advert(facts: &Facts, router: &RouterParams, heard: &Heard) -> Option<Find
         );
     }
     None
+}
+
+/// An advert that leaves this host, and no daemon is known to send it.
+fn of_unknown_program(facts: &Facts, router: &RouterParams, heard: &Heard) -> Option<Finding> {
+    if facts.is_running || !facts.others.is_empty() {
+        return None;
+    }
+    let Heard { source, vrid, interface, .. } = heard;
+    let what = format!(
+        "a program on this host sends adverts for virtual_router_id {vrid} of {} on {interface}, from {source}",
+        router.name
+    );
+    let why = "two programs on one host would add and remove the same address; it may be one that is not seen from here, such as FRR or one \
+               in a container that shares this network";
+    let list = ["ps -eo pid,args | grep -E 'keepalived|vrrp'"];
+    Some(Finding::problem(TOPIC, what, why).mend("as root, to see which it is", &list))
 }
 
 /// Returns a line with a number that is neither configured nor heard.
@@ -165,7 +183,11 @@ mod tests {
         assert_eq!(found[0].what, "10.0.0.77 sends adverts for virtual_router_id 51 on eth0 and is no peer of web");
         assert_eq!(found[0].mend.as_ref().unwrap().lines, ["virtual_router_id = 52"]);
         facts.heard[1].is_outgoing = true;
-        assert!(problems(&facts).is_empty());
+        assert!(
+            problems(&facts)[0].starts_with("a program on this host sends adverts for virtual_router_id 51 of web")
+        );
+        facts.is_running = true;
+        assert!(problems(&facts).is_empty(), "it is our own daemon");
     }
 
     #[test]
