@@ -17,6 +17,7 @@ use crate::demo;
 mod args;
 mod check;
 mod convert;
+mod doctor;
 mod drain;
 mod explain;
 mod history;
@@ -147,6 +148,9 @@ pub enum Command {
         after_long_help = sniff::EXAMPLES
     )]
     Sniff(sniff::SniffArgs),
+    /// Say what on this host would fight with the configuration.
+    #[command(long_about = doctor::ABOUT, after_long_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
     /// Have the running daemon read its configuration again.
     #[command(
         long_about = "Have the running daemon read its configuration again.\n\n\
@@ -219,6 +223,7 @@ fn dispatch(command: Command) -> ExitCode {
             render::run_status(&runtime_dir, args.json, args.instance.as_deref())
         }
         Command::History(args) => history::run(&args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Reload(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));
             match args.exec {

@@ -153,6 +153,10 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer { path: "daemon/", forbidden: &["crate::demo", "crate::cli"] },
+    Layer {
+        path: "doctor/",
+        forbidden: &["crate::engine::router", "crate::engine::node", "crate::demo", "crate::cli"],
+    },
     Layer { path: "demo", forbidden: &["crate::engine::router", "crate::engine::node", "crate::cli"] },
 ];
 

@@ -32,6 +32,9 @@ pub struct RunArgs {
     /// Where and how to log [default: journald under systemd, else text]
     #[arg(long, value_name = "LOG")]
     pub log: Option<LogFormat>,
+    /// Start even where a Keepalived runs the same virtual routers.
+    #[arg(long)]
+    pub beside_keepalived: bool,
     /// End when the process that started this one ends.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
@@ -49,6 +52,7 @@ impl From<RunArgs> for daemon::Options {
             state_dir: args.state_dir,
             log: args.log.map(Into::into),
             exits_with_parent: args.exit_with_parent,
+            beside_keepalived: args.beside_keepalived,
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | `drains` | who was drained, and keeps it beyond a reboot |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
+//! | `beside` | other programs of this host that speak VRRP |
 //! | `metrics` | how things are for those who ask over HTTP |
 //! | `heartbeat` | whether the protocol thread turns in time |
 //! | [`history`] | the last thousand things that happened, over restarts |
@@ -26,6 +27,7 @@
 //! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
 pub mod audit;
+pub(crate) mod beside;
 mod channel;
 mod checks;
 mod drains;
@@ -54,5 +56,7 @@ mod telling;
 mod upgrade;
 
 pub use preflight::preflight;
+pub(crate) use secrecy::hide_for_good as hide_memory;
+pub(crate) use sniff::{Line as SniffedAdvert, decode as decode_advert};
 pub use sniff::{SniffOptions, sniff};
 pub use start::{Options, run};

@@ -19,6 +19,11 @@ pub(super) fn hide() -> Hidden {
     Hidden { was_readable }
 }
 
+/// Hides it until the process ends; for commands that end soon.
+pub(crate) fn hide_for_good() {
+    let _ = hide();
+}
+
 impl Hidden {
     /// Lets a core file be written again where there is nothing to hide: it helps to find a defect.
     pub fn unless_needed(self, params: &NodeParams) {

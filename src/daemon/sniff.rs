@@ -165,21 +165,21 @@ impl Judge {
 
 /// One packet.
 #[derive(Debug, Serialize)]
-struct Line {
-    at: String,
-    interface: String,
-    outgoing: bool,
-    source: IpAddr,
-    destination: IpAddr,
-    ttl: u8,
-    version: u8,
-    virtual_router_id: u8,
+pub(crate) struct Line {
+    pub(crate) at: String,
+    pub(crate) interface: String,
+    pub(crate) outgoing: bool,
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    pub(crate) ttl: u8,
+    pub(crate) version: u8,
+    pub(crate) virtual_router_id: u8,
     /// 0: the sender resigns.
-    priority: u8,
-    interval_ms: Option<u64>,
-    addresses: Vec<IpAddr>,
+    pub(crate) priority: u8,
+    pub(crate) interval_ms: Option<u64>,
+    pub(crate) addresses: Vec<IpAddr>,
     /// `none`, `password`, `ah`, `hmac key N`, or the number of a kind that is not known. Never a secret.
-    authentication: String,
+    pub(crate) authentication: String,
     verdict: Option<Judged>,
 }
 
@@ -223,7 +223,7 @@ impl fmt::Display for Line {
 }
 
 /// Reads a packet from its IP header on; `None`: it has no VRRP message.
-fn decode(packet: &[u8]) -> Option<Line> {
+pub(crate) fn decode(packet: &[u8]) -> Option<Line> {
     let (source, destination, ttl, is_ah, message): (IpAddr, IpAddr, _, _, _) = match packet.first()? >> 4 {
         4 => {
             let ip = Ipv4Packet::parse(packet).ok()?;

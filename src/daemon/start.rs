@@ -17,6 +17,7 @@ use nix::sys::signal::{SigmaskHow, Signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use super::beside::{self, Refusal};
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, ToService, to_protocol};
 use super::drains::Drains;
 use super::effects::Effects;
@@ -57,6 +58,8 @@ pub struct Options {
     pub log: Option<logging::Format>,
     /// Die with the process that started us.
     pub exits_with_parent: bool,
+    /// Start even where a Keepalived runs the same virtual routers.
+    pub beside_keepalived: bool,
 }
 
 /// Runs the daemon until it has handed over; returns its exit code.
@@ -115,6 +118,11 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let (node_name, params) = place(&loaded.config)?;
     // With the secrets of instances that are not for this node.
     drop(loaded);
+    // One that was upgraded was there first.
+    if origin == Origin::Started && !options.beside_keepalived {
+        let here = local_addresses().map_err(StartError::System)?.into_iter().map(|(_, address)| address);
+        beside::refuse(&params, &here.collect::<Vec<_>>()).map_err(StartError::Beside)?;
+    }
     hidden.unless_needed(&params);
     let wanted = wanted_sockets(&params);
     let receiver = Receiver::open(wanted).map_err(StartError::Socket)?;
@@ -342,6 +350,8 @@ pub(super) enum StartError {
     Config(Problems),
     /// The configuration does not say which node this is.
     Unplaced(Unplaced),
+    /// A Keepalived runs the same virtual routers.
+    Beside(Refusal),
     /// These capabilities are missing.
     Capability(Vec<&'static str>),
     /// The runtime directory cannot be used, or another daemon uses it.
@@ -360,7 +370,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         let by_kind = |kind| if kind == io::ErrorKind::PermissionDenied { EX_NOPERM } else { EX_UNAVAILABLE };
         match self {
-            Self::Config(_) | Self::Unplaced(_) => EX_CONFIG,
+            Self::Config(_) | Self::Unplaced(_) | Self::Beside(_) => EX_CONFIG,
             Self::Capability(_) => EX_NOPERM,
             Self::Lock(LockError::Held { .. }) => EX_UNAVAILABLE,
             Self::Lock(LockError::System { source, .. }) => by_kind(source.kind()),
@@ -377,6 +387,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(problems) => problems.fmt(f),
             Self::Unplaced(unplaced) => unplaced.fmt(f),
+            Self::Beside(refusal) => refusal.fmt(f),
             Self::Capability(missing) => write!(
                 f,
                 "needs {}: run as root, or give the unit AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW",

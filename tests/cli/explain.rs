@@ -40,6 +40,9 @@ fn no_line_is_longer_than_80_columns() {
     let mut lines = 0;
     for entry in fs::read_dir(in_tree("conf")).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let (code, stdout, stderr) =
             outcome(&command(&["explain", "--no-programs", path.to_str().unwrap()]).output().unwrap());
         assert_eq!((code, stderr.as_str()), (0, ""), "{}", path.display());

@@ -36,6 +36,29 @@ fn check_replies_fit_their_schema() {
     }
 }
 
+/// What is found depends on the host; how it is said does not.
+#[test]
+fn diagnoses_fit_their_schema_and_a_wrong_file_is_told_as_check_does() {
+    let doctor =
+        |file: &str| vrrpd(&["doctor", "--json", "--seconds", "0", "--config", in_tree(file).to_str().unwrap()]);
+    let output = doctor("conf/pair.toml");
+    let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(problems("doctor", &reply), [""; 0]);
+    let of = |key: &str| reply[key].as_array().unwrap().clone();
+    let has_problem = of("findings").iter().any(|finding| finding["severity"] == "problem");
+    let code = if has_problem {
+        1
+    } else if of("unseen").is_empty() {
+        0
+    } else {
+        69
+    };
+    assert_eq!(output.status.code(), Some(code), "{reply}");
+    let wrong = doctor("tests/cli/many-errors.toml");
+    assert!(wrong.stdout.is_empty() && String::from_utf8_lossy(&wrong.stderr).contains("many-errors.toml:"));
+    assert_eq!(wrong.status.code(), Some(78));
+}
+
 #[test]
 fn every_key_of_the_golden_status_is_in_the_schema() {
     let mut status = read("tests/cli/status.json");
