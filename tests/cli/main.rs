@@ -5,6 +5,7 @@ mod explain;
 mod history;
 mod keys;
 mod programs;
+mod report;
 mod requirements;
 mod schema;
 mod secrets;
@@ -17,7 +18,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "check",
     "convert",
@@ -25,6 +26,7 @@ const COMMANDS: [&str; 14] = [
     "history",
     "keygen",
     "reload",
+    "report",
     "drain",
     "resume",
     "release",

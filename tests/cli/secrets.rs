@@ -169,7 +169,7 @@ fn works(words: &[&str]) -> bool {
 }
 
 /// Says that a test is left out, past the test harness, which shows nothing that a passing test prints.
-fn skipped(what: &str) {
+pub(crate) fn skipped(what: &str) {
     // Standard output that is closed hears nothing anyway.
     let _ = writeln!(std::io::stdout(), "SKIPPED: {what}");
 }
