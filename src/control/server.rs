@@ -10,13 +10,12 @@ use std::fmt;
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use nix::unistd::Group;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -24,6 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use follow::Next;
 
+use super::group::give_to;
 use super::lock::Lock;
 use super::message::{Command, Reply};
 use super::socket_path;
@@ -256,18 +256,6 @@ where
 fn turn_away(stream: &UnixStream) {
     let line = Reply::refusal(format!("{MAX_CLIENTS} clients are connected already, try again")).to_line();
     let _ = stream.try_write(&line);
-}
-
-/// Gives a file to a group, or says why it stays root's.
-pub(super) fn give_to(what: &str, path: &Path, group: &str) {
-    let given = match Group::from_name(group) {
-        Ok(Some(group)) => chown(path, None, Some(group.gid.as_raw())).map_err(|error| error.to_string()),
-        Ok(None) => Err("no such group".to_owned()),
-        Err(errno) => Err(errno.to_string()),
-    };
-    if let Err(why) = given {
-        tracing::info!("{what} is for root alone: group {group}: {why}");
-    }
 }
 
 #[cfg(test)]
