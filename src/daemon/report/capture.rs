@@ -75,7 +75,9 @@ impl Capture {
 
 /// Returns a packet without what stands behind its end, such as padding.
 fn within(packet: &[u8]) -> &[u8] {
-    let half = |at: usize| packet.get(at..at + 2).map_or(0, |half| usize::from(u16::from_be_bytes([half[0], half[1]])));
+    let half = |at: usize| {
+        packet.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |half| usize::from(u16::from_be_bytes(*half)))
+    };
     let len = match packet.first().map(|first| first >> 4) {
         Some(4) => half(2),
         _ => half(4).saturating_add(V6_HEADER),
