@@ -26,6 +26,7 @@ mod manual;
 mod prometheus;
 mod release;
 mod reload;
+mod report;
 mod sniff;
 mod upgrade;
 
@@ -165,6 +166,9 @@ pub enum Command {
     /// Take part again after a drain.
     #[command(long_about = drain::RESUME_ABOUT, after_long_help = drain::RESUME_EXAMPLES)]
     Resume(drain::ResumeArgs),
+    /// Write one file for people who help from afar.
+    #[command(long_about = report::ABOUT, after_long_help = report::EXAMPLES)]
+    Report(report::ReportArgs),
     /// Print a fresh key for the HMAC trailer.
     #[command(
         long_about = "Print a fresh key for the HMAC trailer.\n\n\
@@ -234,6 +238,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Drain(args) => drain::drain(args),
         Command::Resume(args) => drain::resume(args),
         Command::Sniff(args) => ExitCode::from(sniff::run(args)),
+        Command::Report(args) => report::run(args).into(),
         Command::Keygen => keygen::run().into(),
         Command::Release(args) => {
             let runtime_dir = args.runtime_dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_RUNTIME_DIR));

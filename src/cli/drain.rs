@@ -71,8 +71,8 @@ Examples:
   vrrpd drain web --for 30m          One instance and its group, for a while
 
 Exit codes:
-  0 done, 3 the daemon is not running, 64 wrong command line, 69 refused, or
-  --wait was in vain, 77 not permitted
+  0 done, 3 the daemon is not running, 64 wrong command line or no such
+  instance, 69 refused, or --wait was in vain, 77 not permitted
 ";
 
 /// Behind the help of `vrrpd resume`.
@@ -82,7 +82,8 @@ Examples:
   vrrpd resume web                   One instance and its group
 
 Exit codes:
-  0 done, 3 the daemon is not running, 69 refused, 77 not permitted
+  0 done, 3 the daemon is not running, 64 no such instance, 69 refused, 77 not
+  permitted
 ";
 
 /// Drains, and waits where that is asked for.
@@ -90,9 +91,10 @@ pub fn drain(args: DrainArgs) -> ExitCode {
     let DrainArgs { instances, wait, timeout, length, reason, force, runtime_dir } = args;
     let runtime_dir = runtime_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_RUNTIME_DIR));
     let for_ms = length.map(|length| u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
+    let asked = instances.clone();
     let outcome = match client::drain(&runtime_dir, DrainRequest { instances, for_ms, reason, force }) {
         Ok(outcome) => outcome,
-        Err(error) => return fail(&error),
+        Err(error) => return fail_for(&error, &asked, &runtime_dir),
     };
     print(&outcome.text());
     if !wait {
@@ -116,12 +118,12 @@ pub fn drain(args: DrainArgs) -> ExitCode {
 pub fn resume(args: ResumeArgs) -> ExitCode {
     let ResumeArgs { instances, runtime_dir } = args;
     let runtime_dir = runtime_dir.unwrap_or_else(|| PathBuf::from(DEFAULT_RUNTIME_DIR));
-    match client::resume(&runtime_dir, ResumeRequest { instances }) {
+    match client::resume(&runtime_dir, ResumeRequest { instances: instances.clone() }) {
         Ok(outcome) => {
             print(&outcome.text());
             Exit::Good.into()
         }
-        Err(error) => fail(&error),
+        Err(error) => fail_for(&error, &instances, &runtime_dir),
     }
 }
 
@@ -148,6 +150,17 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn print(text: &str) {
     // A closed standard output leaves nobody to tell.
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Tells what is wrong; a refusal where one of the names is that of no instance is a wrong command line.
+fn fail_for(error: &ClientError, names: &[String], runtime_dir: &Path) -> ExitCode {
+    let code = fail(error);
+    if !matches!(error, ClientError::Refused(_)) {
+        return code;
+    }
+    let Ok(reply) = client::status(runtime_dir) else { return code };
+    let is_known = |name: &String| reply.status.instances.iter().any(|instance| instance.name == *name);
+    if names.iter().all(is_known) { code } else { Exit::Usage.into() }
 }
 
 fn fail(error: &ClientError) -> ExitCode {

@@ -306,6 +306,7 @@ fn pipes_and_scripts_of_the_daemon_arrive() {
     assert_eq!((&plain.startup, &plain.shutdown, plain.fifos.len(), plain.tells_priority), (&None, &None, 0, false));
     let config = load(
         "script_user = \"u:7\"\nscript_fallback = \"keepalived\"\nscript_security = false\nnotify_priority_changes = true\n\
+         notify_states_on_reload = true\n\
          startup_script = [\"/up\", \"1\"]\nstartup_script_timeout = \"2s\"\nshutdown_script = \"/down\"\n\
          notify_fifo = [\"/a\", { path = \"/b\", user = \"v\", reader = [\"/r\", \"x\"] }]",
     )
@@ -326,7 +327,7 @@ fn pipes_and_scripts_of_the_daemon_arrive() {
             FifoParams { path: "/b".into(), user: Some(owner), reader: Some(command(&["/r", "x"], None)) },
         ]
     );
-    assert!(hooks.tells_priority);
+    assert!(hooks.tells_priority && hooks.tells_states_on_reload && !plain.tells_states_on_reload);
     for (line, problem) in [
         ("script_user = \"\"", "2:15: error: `script_user` is \"\"; expected a user"),
         ("script_fallback = \"root\"", "2:19: error: `script_fallback` is \"root\"; expected \"unprivileged\" or"),

@@ -63,6 +63,7 @@ pub(super) fn of_node(written: &schema::NodeHooks<'_>, report: &mut Report<'_>) 
         shutdown: shutdown?,
         fifos: fifos?,
         tells_priority: written.priority_changes.clone().or(false)?,
+        tells_states_on_reload: written.states_on_reload.clone().or(false)?,
     })
 }
 

@@ -33,6 +33,7 @@ mod option_tests;
 mod ownership;
 mod placement;
 mod problem;
+pub mod redact;
 mod resolve;
 mod route;
 mod schema;

@@ -10,7 +10,7 @@ pub use text::{finding_text, text};
 
 use super::message::SCHEMA;
 use super::status::{State, TransitionStatus};
-use crate::engine::output::{Reason, Transition};
+use crate::engine::output::{GroupTransition, Reason, Transition};
 use crate::engine::time::Now;
 
 /// Entries that are kept.
@@ -28,6 +28,9 @@ pub struct Entry {
     /// The instance it happened to; none: the daemon, or all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// The group it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// State left; transitions only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<State>,
@@ -66,6 +69,8 @@ pub struct Entry {
 pub enum Kind {
     /// An instance changed its state.
     Transition,
+    /// A group did.
+    Group,
     /// The daemon began.
     Start,
     /// The daemon ended in order.
@@ -88,6 +93,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Transition => "transition",
+            Self::Group => "group",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Upgrade => "upgrade",
@@ -107,6 +113,7 @@ impl Entry {
             at: super::rfc3339::format(now.utc),
             kind,
             instance: instance.map(str::to_owned),
+            group: None,
             from: None,
             to: None,
             cause: None,
@@ -160,6 +167,17 @@ impl Entry {
         }
     }
 
+    /// Makes the entry of a group's transition; it has no number yet.
+    pub fn of_group(now: Now, transition: &GroupTransition) -> Self {
+        Self {
+            group: Some(transition.group.to_string()),
+            from: Some(transition.from.into()),
+            to: Some(transition.to.into()),
+            cause: Some(transition.reason.name().to_owned()),
+            ..Self::new(now, Kind::Group, None, &transition.reason.to_string())
+        }
+    }
+
     /// Returns the entry as the status shows transitions; `None`: it is none.
     pub fn as_status(&self) -> Option<TransitionStatus> {
         Some(TransitionStatus {
@@ -208,14 +226,16 @@ pub struct Cursor {
 }
 
 impl HistoryReply {
-    /// Makes a reply of the last `count` entries about an instance, or about anything.
+    /// Makes a reply of the last `count` entries about an instance or group, or about anything.
     pub fn new<'a>(
         entries: impl DoubleEndedIterator<Item = &'a Entry>,
         count: usize,
         instance: Option<&str>,
         until: Cursor,
     ) -> Self {
-        let is_asked = |entry: &&Entry| instance.is_none_or(|name| entry.instance.as_deref() == Some(name));
+        let is_asked = |entry: &&Entry| {
+            instance.is_none_or(|name| [&entry.instance, &entry.group].into_iter().flatten().any(|whose| whose == name))
+        };
         let mut found: Vec<Entry> = entries.rev().filter(is_asked).take(count).cloned().collect();
         found.reverse();
         Self { schema: SCHEMA, last: until.n, entries: found, until }
@@ -255,6 +275,15 @@ pub(crate) mod tests {
                     None,
                 ),
             ),
+            Entry::of_group(
+                later(4000),
+                &GroupTransition {
+                    group: "frontend".into(),
+                    from: master,
+                    to: StateName::Fault,
+                    reason: Reason::GroupFault { member: "web".into() },
+                },
+            ),
             Entry::new(later(86_400), Kind::Stop, None, "SIGTERM from pid 1 (uid 0, systemd)"),
         ];
         entries[2].finding = Some("peer still answers ARP".to_owned());
@@ -290,15 +319,16 @@ pub(crate) mod tests {
             let reply = HistoryReply::new(day.iter(), count, instance, Cursor::default());
             reply.entries.iter().map(|entry| entry.n).collect::<Vec<_>>()
         };
-        assert_eq!(numbers(2, None), [11, 12]);
+        assert_eq!(numbers(2, None), [12, 13]);
         assert_eq!(numbers(2, Some("web")), [9, 11]);
+        assert_eq!(numbers(2, Some("frontend")), [12]);
         assert_eq!(numbers(2, Some("mail")), [0; 0]);
         assert_eq!(numbers(0, None), [0; 0]);
     }
 
     #[test]
     fn the_json_reply_is_the_golden_one() {
-        let reply = HistoryReply::new(day().iter(), 10, None, Cursor { n: 12, findings: 0 });
+        let reply = HistoryReply::new(day().iter(), 10, None, Cursor { n: 13, findings: 0 });
         let text = serde_json::to_string_pretty(&reply).unwrap() + "\n";
         assert_eq!(text, include_str!("../../tests/cli/history.json"));
     }

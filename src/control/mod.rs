@@ -9,6 +9,7 @@
 //! | [`history`] | what happened, as values and as text |
 //! | [`upgrade`] | a live upgrade: the answer, the status, the wait |
 //! | [`summands`] | the effective priority as a sum in words |
+//! | [`group`] | whose group the sockets belong to |
 //! | [`lock`] | one daemon per runtime directory |
 //! | [`server`] | the daemon's side of the socket |
 //! | [`client`] | the command line's side |
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 pub mod changes;
 pub mod client;
 pub mod drain;
+pub mod group;
 pub mod history;
 pub mod http;
 pub mod lock;

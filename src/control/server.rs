@@ -10,13 +10,13 @@ use std::fmt;
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use nix::unistd::{Group, geteuid};
+use nix::unistd::geteuid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -24,6 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use follow::Next;
 
+use super::group::give_to;
 use super::lock::Lock;
 use super::message::{Command, Reply};
 use super::socket_path;
@@ -259,20 +260,6 @@ fn turn_away(stream: &UnixStream) {
     let _ = stream.try_write(&line);
 }
 
-/// Gives a file to a group, or says why it stays root's.
-pub(super) fn give_to(what: &str, path: &Path, group: &str) {
-    let given = match Group::from_name(group) {
-        // A daemon with a user of its own makes it with that group, and may not give it away.
-        Ok(Some(group)) if fs::metadata(path).is_ok_and(|file| file.gid() == group.gid.as_raw()) => Ok(()),
-        Ok(Some(group)) => chown(path, None, Some(group.gid.as_raw())).map_err(|error| error.to_string()),
-        Ok(None) => Err("no such group".to_owned()),
-        Err(errno) => Err(errno.to_string()),
-    };
-    if let Err(why) = given {
-        tracing::info!("{what} is for root alone: group {group}: {why}");
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "measures how long a real client waits")]
 mod tests {
@@ -356,7 +343,7 @@ mod tests {
         assert_eq!(reply.status, samples::pair());
         assert_eq!(reply.json.as_bytes(), Reply::Status(Box::new(samples::pair())).to_line().trim_ascii_end());
         let path = socket_path(running.dir.path());
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o660);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o660);
         let dir = running.dir.path().to_owned();
         drop(running);
         assert!(!path.exists());

@@ -87,6 +87,11 @@ impl Hooks {
         self.notifier.reconfigure(Arc::clone(hooks)).await;
     }
 
+    /// Writes all states into the pipes, if they are to get that after a reload.
+    pub fn restate(&self) {
+        self.notifier.restate();
+    }
+
     /// Runs the startup program to its end and opens the pipes.
     pub async fn startup(&self) {
         self.notifier.startup().await;

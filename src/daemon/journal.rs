@@ -77,6 +77,9 @@ impl Journal {
         } else {
             None
         };
+        if let EventKind::Group(transition) = &event.kind {
+            self.history.add(Entry::of_group(now, transition));
+        }
         if let Some(cause) = Cause::of(&event.kind).filter(|_| record.level < Level::Debug) {
             let budget = match cause {
                 Cause::Refused => &mut self.refused,

@@ -20,6 +20,7 @@
 //! | [`logging`] | where log lines go, and how diagnostics of `tracing` get there |
 //! | [`record`] | one log line as values, and its three written forms |
 //! | [`release`] | takes care of what a dead daemon left |
+//! | [`report`] | all that people who help from afar need, without secrets |
 //! | [`state`] | what this process leaves to the next one |
 //! | [`state_dir`] | what outlives a reboot |
 //! | `sniff` | shows adverts as they pass, and what this node would say to each |
@@ -45,6 +46,7 @@ mod preflight;
 pub mod record;
 pub mod release;
 mod reload;
+pub mod report;
 mod secrecy;
 mod service;
 mod sniff;

@@ -13,6 +13,7 @@ mod reloading;
 mod remembering;
 mod reports;
 mod rivals;
+mod showing;
 mod upgrading;
 
 use std::cell::RefCell;
@@ -55,6 +56,7 @@ use draining::Draining;
 pub(super) use failure::ServiceFailure;
 use reloading::{Order, Reloading};
 use remembering::remember_start;
+use showing::Showing;
 use upgrading::Upgrading;
 
 /// What the service thread is to know from the start.
@@ -98,6 +100,7 @@ pub(super) struct Service {
     guard: Guard,
     upgrading: Upgrading,
     upgraded: Option<UpgradeStatus>,
+    showing: Showing,
     /// Leases wait for a sign of life of the protocol thread.
     pulse: Notify,
     states: RefCell<BTreeMap<RouterKey, StateName>>,
@@ -146,6 +149,7 @@ impl Service {
             guard,
             upgrading: Upgrading::default(),
             upgraded: origin.into_status(),
+            showing: Showing::default(),
             pulse: Notify::new(),
             states: RefCell::default(),
             told: RefCell::default(),
@@ -310,7 +314,12 @@ impl Service {
                     self.hooks.tell(snapshot.now.mono);
                 }
             }
-            ToService::Signal(signal) => self.signal(signal),
+            ToService::Signal(signal) => {
+                self.signal(signal);
+                if signal.number == signal_hook::consts::SIGUSR1 {
+                    self.show_by_signal(net);
+                }
+            }
             ToService::SendFailed { router, errno, count } => {
                 let routers = self.routers.borrow();
                 let name = routers.get(&router).map_or("?", |params| &params.name);
@@ -405,20 +414,13 @@ impl Service {
             signal_hook::consts::SIGTERM => ("SIGTERM", "handing over and stopping"),
             signal_hook::consts::SIGINT => ("SIGINT", "handing over and stopping"),
             signal_hook::consts::SIGHUP => ("SIGHUP", "reloading"),
-            _ => ("SIGUSR1", "writing the state to the log"),
+            _ => ("SIGUSR1", "writing the status to the log"),
         };
         let signal = journal::Signal { name, sender: signal.sender };
         let now = read_clocks();
         self.journal.borrow_mut().write_signal(now, signal, action);
         if name == "SIGHUP" {
             self.reload_by_signal();
-        }
-        if name == "SIGUSR1" {
-            let routers = self.routers.borrow();
-            for (key, state) in self.states.borrow().iter() {
-                let name = routers.get(key).map_or("?", |params| &params.name);
-                tracing::info!("VRRP_Instance({name}) is in {state} STATE");
-            }
         }
     }
 }

@@ -34,6 +34,7 @@ use super::state::table::Table;
 use super::state_dir::{self, StateDir};
 use super::upgrade::{VERSION, hold_signals};
 use crate::config::{self, Config, LocalHost, Problems, Severity, Unplaced};
+use crate::control::group::control_group;
 use crate::control::lock::{LockError, lock};
 use crate::control::server::{BindError, Server};
 use crate::control::status::Identity;
@@ -127,7 +128,8 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let wanted = wanted_sockets(&params);
     let receiver = Receiver::open(wanted).map_err(StartError::Socket)?;
     let sender = Sender::open(wanted).map_err(StartError::Socket)?;
-    let server = Server::bind(&lock, settings.control_group.as_deref()).map_err(StartError::Control)?;
+    let server = Server::bind(&lock, control_group(settings.control_group.as_deref()).as_deref())
+        .map_err(StartError::Control)?;
 
     let (protocol, inbox) = to_protocol().map_err(StartError::System)?;
     let (to_service, from_protocol) = mpsc::channel(CAPACITY);

@@ -169,6 +169,19 @@ impl Notifier {
         }
     }
 
+    /// Writes the state that each instance, then each group was told last into the pipes, if they are to get that after a
+    /// reload. Programs are told nothing: for them nothing has changed.
+    pub fn restate(&self) {
+        if !self.hooks().tells_states_on_reload {
+            return;
+        }
+        for worker in self.workers.borrow().values() {
+            if let Some(state) = worker.known() {
+                self.write(worker, &state.to_string());
+            }
+        }
+    }
+
     /// Says how the hooks of a subject are doing; `None`: it has none, or is not known.
     pub fn status(&self, subject: &Subject) -> Option<HookStatus> {
         let worker = self.worker(subject)?;

@@ -6,6 +6,7 @@ mod history;
 mod hooks;
 mod keys;
 mod programs;
+mod report;
 mod requirements;
 mod schema;
 mod secrets;
@@ -18,7 +19,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "check",
     "convert",
@@ -27,6 +28,7 @@ const COMMANDS: [&str; 15] = [
     "history",
     "keygen",
     "reload",
+    "report",
     "drain",
     "resume",
     "release",

@@ -6,7 +6,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 use vrrpd::control::changes::{Changes, Update};
+use vrrpd::control::drain::{DrainReply, Moved, Outcome, ResumeReply};
 use vrrpd::control::message::Reply;
+use vrrpd::control::status::State;
 
 use crate::{in_tree, vrrpd};
 
@@ -57,6 +59,31 @@ fn diagnoses_fit_their_schema_and_a_wrong_file_is_told_as_check_does() {
     let wrong = doctor("tests/cli/many-errors.toml");
     assert!(wrong.stdout.is_empty() && String::from_utf8_lossy(&wrong.stderr).contains("many-errors.toml:"));
     assert_eq!(wrong.status.code(), Some(78));
+}
+
+#[test]
+fn history_fits_its_schema() {
+    assert_eq!(problems("history", &read("tests/cli/history.json")), [""; 0]);
+    let mut history = read("tests/cli/history.json");
+    history["entries"][0]["mood"] = json!("calm");
+    history["entries"][1]["kind"] = json!("party");
+    history["entries"][2].as_object_mut().unwrap().remove("reason");
+    let found = problems("history", &history);
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn drain_and_resume_replies_fit_their_schemas() {
+    let moved = |drained| Moved { name: "web".to_owned(), state: State::Backup, drained, what: "words".to_owned() };
+    let outcome = |drained| Outcome { node: true, instances: vec![moved(drained)], notes: vec!["a note".to_owned()] };
+    let drained = Reply::Drain(DrainReply::new(outcome(true)));
+    let resumed = Reply::Resume(ResumeReply::new(outcome(false)));
+    for (schema, reply) in [("drain", drained), ("resume", resumed)] {
+        let mut reply: Value = serde_json::from_slice(&reply.to_line()).unwrap();
+        assert_eq!(problems(schema, &reply), [""; 0]);
+        reply[schema]["instances"][0]["state"] = json!("master");
+        assert_eq!(problems(schema, &reply).len(), 1, "{reply}");
+    }
 }
 
 #[test]

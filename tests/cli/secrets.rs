@@ -1,7 +1,7 @@
 //! What holds a secret shows it to nobody: log, status, arguments, environment, and other processes of its user.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -39,7 +39,9 @@ impl Daemon {
         command.args(&words[1..]).arg(program);
         command.args(["run", "--log", "text", "--exit-with-parent", "--config"]).arg(&file);
         command.arg("--runtime-dir").arg(directory.path().join("run"));
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let log = fs::File::create(directory.path().join("log")).unwrap();
+        let process = command.stderr(log).spawn().unwrap();
         let mut daemon = Self { process, directory };
         // Some seconds: each look takes some milliseconds.
         assert!((0..2000).any(|_| daemon.status(&[]).0 == 1), "no FAULT to be seen: {:?}", daemon.stop());
@@ -58,10 +60,14 @@ impl Daemon {
     /// Ends it; returns what it wrote.
     fn stop(&mut self) -> String {
         self.signal(Signal::SIGTERM);
-        let mut log = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        assert!(self.process.wait().unwrap().success(), "{log}");
+        let status = self.process.wait().unwrap();
+        let log = self.log();
+        assert!(status.success(), "{log}");
         log
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 }
 
@@ -91,6 +97,13 @@ fn no_secret_is_in_log_status_arguments_or_environment() {
         assert!(json.contains(&format!("\"kind\":\"{kind}\"")), "{json}");
         assert!(text.contains(&format!("  auth       {kind}")), "{text}");
         daemon.signal(Signal::SIGUSR1);
+        // All of the status: what begins each of its lines begins a line of the log, behind time and level.
+        let begin = |line: &str| line.chars().take_while(|c| !c.is_ascii_digit()).take(14).collect::<String>();
+        let lines: Vec<String> = text.lines().skip(1).map(begin).filter(|line| !line.trim().is_empty()).collect();
+        assert!(lines.len() > 5, "{text}");
+        let is_shown = || lines.iter().all(|line| daemon.log().contains(line.trim_end()));
+        assert!((0..2000).any(|_| is_shown() || daemon.status(&[]).0 != 1), "{text}\n{}", daemon.log());
+        assert!(is_shown(), "{text}\n{}", daemon.log());
         let process = Path::new("/proc").join(daemon.process.id().to_string());
         let proc = |name: &str| String::from_utf8_lossy(&fs::read(process.join(name)).unwrap()).into_owned();
         let seen = ["cmdline", "environ", "comm", "status"].map(proc);
@@ -169,7 +182,7 @@ fn works(words: &[&str]) -> bool {
 }
 
 /// Says that a test is left out, past the test harness, which shows nothing that a passing test prints.
-fn skipped(what: &str) {
+pub(crate) fn skipped(what: &str) {
     // Standard output that is closed hears nothing anyway.
     let _ = writeln!(std::io::stdout(), "SKIPPED: {what}");
 }

@@ -98,6 +98,9 @@ fn daemon(hooks: &NodeHooks) -> String {
     if hooks.tells_priority {
         lines.push("priority".to_owned());
     }
+    if hooks.tells_states_on_reload {
+        lines.push("states".to_owned());
+    }
     lines.join("; ")
 }
 
@@ -129,7 +132,7 @@ fn programs_and_pipes_of_the_daemon() {
         ("notify_fifo_script /bin/r", "fallback", &["contradiction"]),
         ("vrrp_notify_priority_changes", "fallback; priority", &[]),
         ("vrrp_notify_priority_changes off", "fallback", &[]),
-        ("fifo_write_vrrp_states_on_reload", "fallback", &["not-applied"]),
+        ("fifo_write_vrrp_states_on_reload", "fallback; states", &[]),
         ("lvs_notify_fifo /run/l", "fallback", &["skipped"]),
     ] {
         let loaded = load(&file(global, "notify /bin/n", ""));

@@ -128,7 +128,7 @@ fn there_and_back(peer: Kind) -> Result<(), LabError> {
         check_lost(&cluster, since, if peer == Keepalived { 2 } else { 0 })?;
     }
     expect(&cluster, A, &["resume"], 0, &["nothing was drained"])?;
-    expect(&cluster, A, &["drain", "wbe"], 69, &["no instance \"wbe\", expected one of web"])
+    expect(&cluster, A, &["drain", "wbe"], 64, &["no instance \"wbe\", expected one of web"])
 }
 
 fn refused(plan: &Plan, way: &str) -> Result<(), LabError> {

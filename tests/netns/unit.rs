@@ -214,7 +214,7 @@ impl World {
         self.nothing_lost("crash", since)
     }
 
-    /// The daemon hangs: killed by the watchdog, and started again.
+    /// The daemon hangs: killed by the watchdog, and started again, before the peer is Master beside it.
     fn hangs(&mut self) -> Result<(), LabError> {
         let since = now();
         self.signal(Signal::SIGSTOP)?;

@@ -81,6 +81,33 @@ fn priorities_are_told_only_if_wanted() {
 }
 
 #[test]
+fn states_are_told_again_only_if_wanted_and_to_no_program() {
+    play(async |stage: Stage| {
+        let told = stage.script("told", "log $3");
+        for (count, is_wanted) in [(0, false), (2, true)] {
+            let notifier = stage.notifier(NodeHooks { tells_states_on_reload: is_wanted, ..node_hooks(&stage) });
+            let silent = instance(2, "silent", Hooks::default());
+            notifier.subscribe(vec![
+                group("front", Hooks::default()),
+                instance(1, "web", hooks([(HookEvent::Any, &told)])),
+                silent,
+            ]);
+            notifier.startup().await;
+            let mut reader = reader(&stage.path("fifo"));
+            notifier.tell(&WEB, to_master());
+            notifier.tell(&group_named("front"), Occasion { priority: None, ..to_master() });
+            let before = drain(&mut reader);
+            stage.lines(count + 1).await;
+            notifier.restate();
+            assert_eq!(drain(&mut reader), if is_wanted { before.as_str() } else { "" });
+            assert_eq!(before, "INSTANCE \"web\" MASTER 101\nGROUP \"front\" MASTER 0\n");
+            notifier.stop(PATIENCE).await;
+        }
+        assert_eq!(stage.log(), ["MASTER", "STOP", "MASTER", "STOP"]);
+    });
+}
+
+#[test]
 fn a_full_pipe_loses_whole_lines_and_says_so() {
     play(async |stage: Stage| {
         let notifier = with_pipe(&stage, Hooks::default());

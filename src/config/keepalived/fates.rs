@@ -119,10 +119,6 @@ pub(super) const GLOBAL: &[(&[&str], Fate)] = &[
         LVS,
     ),
     (&["set_supplementary_groups", "use_symlink_paths"], Fate::Holds),
-    (
-        &["fifo_write_vrrp_states_on_reload"],
-        Fate::Left("a reload that leaves a state as it is writes no line; `vrrpd status` tells the state"),
-    ),
     (&["vrrp_garp_master_refresh_repeat", "vrrp_min_garp"], Fate::Minor("each address is announced once a refresh")),
     (&["vrrp_garp_lower_prio_delay", "vrrp_garp_lower_prio_repeat"], LOWER),
     (&["vrrp_garp_interval", "vrrp_gna_interval"], GARP_PACE),

@@ -364,6 +364,24 @@ const TRACK_GROUP: &[Keyword] = &[list("group")];
 
 const GARP_GROUP: &[Keyword] = &[word("garp_interval"), word("gna_interval"), word("interface"), list("interfaces")];
 
+/// Says whether a word is a keyword of some block.
+pub(super) fn is_known(word: &str) -> bool {
+    find(ROOT, word).is_some()
+}
+
+/// Says whether a word is a keyword whose block has one entry a line.
+pub(super) fn is_list(word: &str) -> bool {
+    find(ROOT, word).is_some_and(|keyword| matches!(keyword.body, Body::List))
+}
+
+fn find(table: &'static [Keyword], word: &str) -> Option<&'static Keyword> {
+    let inner = |keyword: &'static Keyword| match keyword.body {
+        Body::Block(inner) => find(inner, word),
+        Body::None | Body::List | Body::Foreign => None,
+    };
+    table.iter().find(|keyword| keyword.name == word).or_else(|| table.iter().find_map(inner))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

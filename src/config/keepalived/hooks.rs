@@ -25,6 +25,7 @@ pub(super) struct NodeScripts {
     fifos: [Option<FifoParams>; 2],
     readers: [Option<At<Command>>; 2],
     tells_priority: bool,
+    tells_states_on_reload: bool,
     /// What instances and groups say about priorities, and where.
     deviations: Vec<(Spot, bool)>,
 }
@@ -43,6 +44,10 @@ impl NodeScripts {
                 self.refuses_unsafe = true;
             }
             "vrrp_notify_priority_changes" => self.tells_priority = switch(node, report),
+            "fifo_write_vrrp_states_on_reload" => {
+                no_more_words(node, 0, report);
+                self.tells_states_on_reload = true;
+            }
             "notify_fifo" | "vrrp_notify_fifo" => match fifo(node, report) {
                 Some(_) if self.fifos[place].is_some() => again(report),
                 fifo => self.fifos[place] = fifo.or(self.fifos[place].take()),
@@ -107,6 +112,7 @@ impl NodeScripts {
             shutdown: hook(self.shutdown.take(), self.shutdown_timeout),
             fifos,
             tells_priority,
+            tells_states_on_reload: self.tells_states_on_reload,
         }
     }
 }

@@ -140,11 +140,16 @@ impl Expander<'_> {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("not a plain file".to_owned());
-    }
-    if metadata.permissions().mode() & 0o111 != 0 {
+    if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
         return Err("executable, so it is no configuration; take the x bits off".to_owned());
+    }
+    read_any(path)
+}
+
+/// Reads a plain file, executable or not.
+pub(super) fn read_any(path: &Path) -> Result<Vec<u8>, String> {
+    if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("not a plain file".to_owned());
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;

@@ -22,6 +22,7 @@ mod include;
 mod instance;
 mod lexer;
 mod pair;
+mod redact;
 mod refusal;
 mod remark;
 mod report;
@@ -42,6 +43,7 @@ pub use convert::convert;
 pub use document::Document;
 pub use expand::Comment;
 pub use pair::weak_weights;
+pub(super) use redact::redacted;
 pub use refusal::Refusal;
 pub use remark::Remark;
 pub use report::Spot;
@@ -63,10 +65,7 @@ use tree::Node;
 
 /// Reads a keepalived.conf; names of included files begin where relative paths of `secrets` do.
 pub(super) fn read(name: &str, bytes: &[u8], secrets: &Secrets) -> Result<Loaded, Problems> {
-    let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    let config_id = host_name.split('.').next().unwrap_or_default().to_owned();
-    let host = Host { config_id, variable: |name| std::env::var(name).ok() };
-    read_on(&host, name, bytes, secrets)
+    read_on(&Host::of_process(), name, bytes, secrets)
 }
 
 fn read_on(host: &Host, name: &str, bytes: &[u8], secrets: &Secrets) -> Result<Loaded, Problems> {

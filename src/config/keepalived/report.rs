@@ -52,6 +52,11 @@ impl Report {
         self.files.get(spot.file as usize).map_or("", String::as_str)
     }
 
+    /// Returns the names of all files in the order they were opened.
+    pub fn names(&self) -> &[String] {
+        &self.files
+    }
+
     /// Returns how many files were opened.
     pub fn files(&self) -> usize {
         self.files.len()

@@ -56,6 +56,8 @@ pub(in crate::config) struct NodeHooks<'t> {
     pub fifos: Key<Items<Fifo<'t>>>,
     /// `notify_priority_changes`.
     pub priority_changes: Key<bool>,
+    /// `notify_states_on_reload`.
+    pub states_on_reload: Key<bool>,
 }
 
 /// An entry of `notify_fifo`: a string, or a table with options.
@@ -93,6 +95,7 @@ impl NodeHooks<'_> {
             shutdown_timeout: Key::Absent,
             fifos: Key::Absent,
             priority_changes: Key::Absent,
+            states_on_reload: Key::Absent,
         }
     }
 }
@@ -110,6 +113,7 @@ pub(super) fn of_node<'t>(fields: &mut Fields<'t>, report: &mut Report<'_>) -> N
         shutdown_timeout: fields.string("shutdown_script_timeout", length, report),
         fifos: fields.read("notify_fifo", |value| fifos(value, report)),
         priority_changes: fields.boolean("notify_priority_changes", report),
+        states_on_reload: fields.boolean("notify_states_on_reload", report),
     }
 }
 

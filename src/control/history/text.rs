@@ -10,7 +10,11 @@ pub fn text(entry: &Entry) -> String {
         (Some(from), Some(to)) => format!("{from} -> {to}"),
         _ => entry.kind.word().to_owned(),
     };
-    let whose = entry.instance.as_deref().map_or_else(|| "-".to_owned(), clean);
+    let whose = match (&entry.instance, &entry.group) {
+        (Some(instance), _) => clean(instance),
+        (None, Some(group)) => format!("group {}", clean(group)),
+        (None, None) => "-".to_owned(),
+    };
     let head = format!("{}  {whose}  {what}", clean(&entry.at));
     let cause = cause(entry);
     if cause.is_empty() {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::control::server::give_to;
+use crate::control::group::give_to;
 use crate::engine::params::Endpoint;
 
 /// A bound address. The file of a unix socket goes away with it.

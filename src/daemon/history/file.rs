@@ -177,7 +177,7 @@ mod tests {
         }
         assert_eq!(read(&state_dir).unwrap().entries, day);
         rewrite(&state_dir, &day[4..]).unwrap();
-        assert_eq!(read(&state_dir).unwrap(), Content { entries: day[4..].to_vec(), lines: 2, is_torn: false });
+        assert_eq!(read(&state_dir).unwrap(), Content { entries: day[4..].to_vec(), lines: 3, is_torn: false });
         assert!(append(&StateDir::at(dir.path().join("missing")), b"").is_err());
     }
 

@@ -37,7 +37,7 @@ pub(super) fn of_happening(level: Level, what: Happening, words: &str) -> Record
         Happening::Reload => (Kind::Reload, "Reload complete"),
         Happening::Drain => (Kind::Drain, "Drained"),
         Happening::Resume => (Kind::Drain, "Resumed"),
-        Happening::Transition | Happening::Other => (Kind::Daemon, what.word()),
+        Happening::Transition | Happening::Group | Happening::Other => (Kind::Daemon, what.word()),
     };
     let message = if words.is_empty() { phrase.to_owned() } else { format!("{phrase}: {words}") };
     line(level, kind, message, Vec::new())

@@ -8,7 +8,9 @@ use crate::control::samples::{NOW, params};
 use crate::daemon::logging::tests::Written;
 use crate::daemon::record::Key;
 use crate::engine::input::RouterKey;
-use crate::engine::output::{ClockOffset, Discard, Evidence, Mismatch, Reason, Refusal, StateName, Transition};
+use crate::engine::output::{
+    ClockOffset, Discard, Evidence, GroupTransition, Mismatch, Reason, Refusal, StateName, Transition,
+};
 use crate::wire::field::Priority;
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 21));
@@ -194,6 +196,28 @@ fn the_last_hundred_transitions_are_remembered() {
     let names: Vec<&str> = transitions.iter().map(|past| past.instance.as_str()).collect();
     assert_eq!((names.len(), names[0], names[99]), (100, "vi5", "vi104"));
     assert_eq!(transitions[0].at, "2026-11-22T08:28:03.417Z");
+}
+
+#[test]
+fn transitions_of_groups_are_remembered_and_are_none_of_an_instance() {
+    let (log, _) = Written::log(Level::Info);
+    let mut journal = Journal::new(log, History::in_memory(), &[]);
+    let transition = GroupTransition {
+        group: "frontend".into(),
+        from: StateName::Backup,
+        to: StateName::Fault,
+        reason: Reason::GroupFault { member: "web".into() },
+    };
+    assert_eq!(journal.write(NOW, None, &Event { router: None, kind: EventKind::Group(transition) }), None);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let entries = runtime.block_on(journal.history().last(10, None)).entries;
+    let [entry] = entries.as_slice() else { panic!("{entries:?}") };
+    assert_eq!(
+        (entry.kind, entry.group.as_deref(), entry.instance.as_deref()),
+        (Happening::Group, Some("frontend"), None)
+    );
+    assert_eq!(entry.cause.as_deref(), Some("group_fault"));
+    assert!(journal.transitions().is_empty());
 }
 
 #[test]

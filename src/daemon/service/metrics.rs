@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::{Net, Service};
 use crate::config::DaemonSettings;
+use crate::control::group::control_group;
 use crate::control::http::{self, Listener, shown};
 use crate::daemon::event_loop::read_clocks;
 use crate::daemon::metrics::Looks;
@@ -23,7 +24,10 @@ pub(super) struct Offer {
 
 impl Offer {
     pub fn new(settings: &DaemonSettings) -> Self {
-        Self { at: watch::Sender::new(settings.metrics.clone()), group: settings.control_group.clone() }
+        Self {
+            at: watch::Sender::new(settings.metrics.clone()),
+            group: control_group(settings.control_group.as_deref()),
+        }
     }
 
     /// Moves it; clients in flight are closed. Nothing happens when it is there already.

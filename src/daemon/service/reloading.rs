@@ -185,6 +185,7 @@ impl Service {
         let result = self.go_on_with(order.prepared, net).await;
         if result.is_ok() {
             self.reloading.metrics.change(metrics);
+            self.hooks.restate();
         }
         let _ = order.reply.send(result);
     }

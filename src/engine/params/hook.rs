@@ -101,6 +101,8 @@ pub struct NodeHooks {
     pub fifos: Vec<FifoParams>,
     /// Pipes get lines for changes of the effective priority too.
     pub tells_priority: bool,
+    /// The pipes get a line for the state of each instance and group after a reload.
+    pub tells_states_on_reload: bool,
 }
 
 /// A program at the start or the end of the daemon.

@@ -34,6 +34,9 @@ pub(super) fn node_hooks(hooks: &NodeHooks) -> Vec<String> {
     if hooks.tells_priority {
         keys.push("notify_priority_changes = true".to_owned());
     }
+    if hooks.tells_states_on_reload {
+        keys.push("notify_states_on_reload = true".to_owned());
+    }
     keys
 }
 
