@@ -17,7 +17,7 @@ use crate::engine::output::{Event, EventKind, GroupTransition, Output, Transitio
 use crate::engine::params::{NodeHooks, NodeParams, RouterParams};
 use crate::engine::time::{Instant, Now};
 use crate::notify::{CallStatus, Cause, HookReport, HookStatus, Notifier, Occasion, Subject, SubjectParams};
-use crate::wire::field::Family;
+use crate::wire::field::{Family, Priority};
 
 /// The hooks of a node.
 pub(super) struct Hooks {
@@ -88,8 +88,10 @@ impl Hooks {
     }
 
     /// Writes all states into the pipes, if they are to get that after a reload.
-    pub fn restate(&self) {
-        self.notifier.restate();
+    pub fn restate(&self, now: &Snapshot) {
+        let priorities: BTreeMap<RouterKey, Priority> =
+            now.routers.iter().map(|router| (router.key, router.effective_priority)).collect();
+        self.notifier.restate(|router| priorities.get(&router).copied());
     }
 
     /// Runs the startup program to its end and opens the pipes.

@@ -27,6 +27,7 @@ pub use status::{CallStatus, HookStatus};
 pub use subject::{Cause, MAX_ADDRESSES, Occasion, Subject, SubjectParams, ToldState};
 
 use crate::child::{self, Call, How};
+use crate::engine::input::RouterKey;
 use crate::engine::params::{DaemonHook, FifoParams, HookEvent, NodeHooks};
 use crate::engine::time::Now;
 use crate::wire::field::Priority;
@@ -171,11 +172,18 @@ impl Notifier {
 
     /// Writes the state that each instance, then each group was told last into the pipes, if they are to get that after a
     /// reload. Programs are told nothing: for them nothing has changed.
-    pub fn restate(&self) {
+    ///
+    /// `priority`: of an instance, as the engine has it; the event that tells it may still be on its way.
+    pub fn restate(&self, priority: impl Fn(RouterKey) -> Option<Priority>) {
         if !self.hooks().tells_states_on_reload {
             return;
         }
-        for worker in self.workers.borrow().values() {
+        for (subject, worker) in self.workers.borrow().iter() {
+            if let Subject::Instance(router) = subject
+                && let Some(priority) = priority(*router)
+            {
+                worker.rank(priority);
+            }
             if let Some(state) = worker.known() {
                 self.write(worker, &state.to_string());
             }

@@ -98,8 +98,10 @@ fn states_are_told_again_only_if_wanted_and_to_no_program() {
             notifier.tell(&group_named("front"), Occasion { priority: None, ..to_master() });
             let before = drain(&mut reader);
             stage.lines(count + 1).await;
-            notifier.restate();
-            assert_eq!(drain(&mut reader), if is_wanted { before.as_str() } else { "" });
+            // What a reload made of it is written, although its event has not come yet.
+            notifier.restate(|_| Priority::new(90));
+            let after = before.replace("101", "90");
+            assert_eq!(drain(&mut reader), if is_wanted { after.as_str() } else { "" });
             assert_eq!(before, "INSTANCE \"web\" MASTER 101\nGROUP \"front\" MASTER 0\n");
             notifier.stop(PATIENCE).await;
         }

@@ -185,7 +185,10 @@ impl Service {
         let result = self.go_on_with(order.prepared, net).await;
         if result.is_ok() {
             self.reloading.metrics.change(metrics);
-            self.hooks.restate();
+            let restates = self.params.borrow().hooks.tells_states_on_reload;
+            if restates && let Some(now) = self.snapshot().await {
+                self.hooks.restate(&now);
+            }
         }
         let _ = order.reply.send(result);
     }
