@@ -338,6 +338,10 @@ mod tests {
     fn examples_hide_nothing_but_secrets_and_arguments() {
         for entry in std::fs::read_dir("conf").unwrap() {
             let path = entry.unwrap().path();
+            // Beside them lie programs in a folder of their own.
+            if path.is_dir() {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
             let redacted = toml(&text).unwrap();
             assert!(redacted.secrets.is_empty(), "{}: {:?}", path.display(), redacted.secrets);

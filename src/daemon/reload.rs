@@ -184,5 +184,6 @@ pub(super) fn both(before: Watch, after: &Watch) -> Watch {
     both.fixed.extend(&after.fixed);
     both.sources.extend(&after.sources);
     both.homes.extend(after.homes.iter().cloned());
+    both.patience = both.patience.min(after.patience);
     both
 }

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use super::netlink::{Address, Dump, Event, Link, OUR_PROTOCOL, Place};
 use crate::engine::input::Interface;
 use crate::engine::params::{CheckKind, NodeParams};
+use crate::engine::time::Instant;
 
 /// What the view is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Watch {
     pub sources: HashSet<IpAddr>,
     /// Where VIPs belong that nobody but a Master may hold: interface, address, prefix length.
     pub homes: HashSet<(String, IpAddr, u8)>,
+    /// How long an interface's own address may be away before it is told: half the shortest interval, half a second at most.
+    pub patience: Duration,
 }
 
 impl Watch {
@@ -42,6 +46,8 @@ impl Watch {
                 }
             }
         }
+        let shortest = params.routers.iter().map(|router| router.advertisement_interval.as_duration()).min();
+        watch.patience = shortest.map_or(Duration::ZERO, |interval| (interval / 2).min(PATIENCE));
         for check in &params.checks {
             if let CheckKind::Interface(name) = &check.kind {
                 watch.interfaces.insert(name.clone());
@@ -76,7 +82,12 @@ pub struct Links {
     dirty: BTreeSet<String>,
     /// What was told last.
     told: BTreeMap<String, Interface>,
+    /// Interfaces that lost an address of their own a moment ago, and when that is told.
+    lapses: BTreeMap<String, Instant>,
 }
+
+/// Whoever configures interfaces anew takes an address away and puts it back, in milliseconds.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// One interface with its addresses.
 #[derive(Debug)]
@@ -98,6 +109,8 @@ impl Links {
     pub fn watch(&mut self, watch: Watch) {
         self.told.retain(|name, _| watch.interfaces.contains(name));
         self.dirty = watch.interfaces.clone();
+        // What another configuration makes of an interface is not for a moment.
+        self.lapses = self.told.keys().map(|name| (name.clone(), Instant::from_nanos(0))).collect();
         self.watch = watch;
         for view in self.links.values_mut() {
             view.sort_out(&self.watch);
@@ -169,16 +182,33 @@ impl Links {
     }
 
     /// Returns the watched interfaces that look different from when they were last told of.
-    pub fn changed(&mut self) -> Vec<Interface> {
+    ///
+    /// Of one that lost an address of its own, and nothing else, only after [`Watch::patience`]: it may be back by then.
+    pub fn changed(&mut self, now: Instant) -> Vec<Interface> {
         let mut changed = Vec::new();
-        for name in std::mem::take(&mut self.dirty) {
+        let mut names = std::mem::take(&mut self.dirty);
+        names.extend(self.lapses.keys().cloned());
+        for name in names {
             let interface = self.interface(&name);
-            if self.told.get(&name) != Some(&interface) {
+            let told = self.told.get(&name);
+            if told == Some(&interface) {
+                self.lapses.remove(&name);
+            } else if told.is_some_and(|told| has_lost(told, &interface))
+                && *self.lapses.entry(name.clone()).or_insert(now + self.watch.patience) > now
+            {
+                continue;
+            } else {
+                self.lapses.remove(&name);
                 self.told.insert(name, interface.clone());
                 changed.push(interface);
             }
         }
         changed
+    }
+
+    /// Returns when the loss of an address is told; `None`: none is missed.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.lapses.values().min().copied()
     }
 
     /// Says whether an interface of this name is told of.
@@ -415,6 +445,13 @@ fn is_within(host: IpAddr, address: IpAddr, prefix_len: u8) -> bool {
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
+}
+
+/// Says whether an interface is as it was, but for addresses that it has no more.
+fn has_lost(before: &Interface, after: &Interface) -> bool {
+    let is_same = before.index == after.index && before.is_up && after.is_up && before.elsewhere == after.elsewhere;
+    let has_nothing_new = after.addresses.iter().all(|address| before.addresses.contains(address));
+    is_same && has_nothing_new && before.addresses.len() > after.addresses.len()
 }
 
 #[cfg(test)]

@@ -423,7 +423,7 @@ impl<F: FnMut(Report)> NetService<F> {
 
     /// Reports what changed.
     fn tell(&mut self) {
-        for interface in self.links.changed() {
+        for interface in self.links.changed((self.clock)()) {
             if interface.index.is_some_and(|index| !self.announcer.knows(index)) {
                 self.announcer.learn();
             }

@@ -61,6 +61,11 @@ fn flushed_interface_is_given_up_and_a_flushed_address_is_not() {
 }
 
 #[test]
+fn own_address_that_is_away_for_a_moment_moves_nothing() {
+    in_turn(|| told(configured_anew()));
+}
+
+#[test]
 fn interface_that_goes_down_or_is_renamed_leaves_nothing_behind_and_comes_back() {
     in_turn(|| told(down_and_renamed()));
 }
@@ -189,6 +194,26 @@ fn flushed() -> Result<(), LabError> {
     assert!(!left.contains("10.77.1.1") && !left.contains("fd00:77::1:1"), "{left}");
     cluster.output(A, &["ip", "addr", "add", "10.77.0.1/16", "dev", "eth0"])?;
     held_by(&cluster, &[A])
+}
+
+/// As programs do that configure an interface anew: its own address goes, and with it what is in the same prefix, and is back.
+fn configured_anew() -> Result<(), LabError> {
+    for interval in INTERVALS.into_iter().filter(|interval| *interval >= Duration::from_millis(100)) {
+        let cluster = begin(interval)?;
+        let since = now();
+        let script = "ip addr del 10.77.0.1/16 dev eth0; sleep 0.015; ip addr add 10.77.0.1/16 dev eth0";
+        cluster.output(A, &["sh", "-c", script])?;
+        cluster.watch.pause(plan(interval).master_down(B) * 2)?;
+        let outage = cluster.probe.outage(since, now());
+        eprintln!("{interval:?}: client lost {} of {}, silence {:?}", outage.lost, outage.sent, outage.gap);
+        assert_eq!(cluster.watch.look(|log| log.acquisitions(VIP_V4, B, since).len()), 0, "the peer stays backup");
+        let entered = |line: &&String| line.contains("Entering FAULT");
+        assert_eq!(cluster.lines(A).iter().filter(entered).count(), 0, "{:?}", cluster.lines(A));
+        // The route back is away as long as the address is.
+        assert!(outage.gap < Duration::from_millis(100) + outage.own_pause, "{outage:?}");
+        held_by(&cluster, &[A])?;
+    }
+    Ok(())
 }
 
 fn down_and_renamed() -> Result<(), LabError> {

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vrrpd::demo::error::LabError;
@@ -144,12 +145,16 @@ impl ControlGroup {
         let top = top.map_err(LabError::kernel("find the version 2 hierarchy of control groups"))?;
         for left in fs::read_dir(&top).into_iter().flatten().flatten() {
             let name = left.file_name().to_string_lossy().into_owned();
-            let is_left = name.strip_prefix(GROUP_PREFIX).is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+            let pid = name.strip_prefix(GROUP_PREFIX).and_then(|rest| rest.split('-').next());
+            let is_left = pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
             if is_left {
                 remove(&left.path());
             }
         }
-        let path = top.join(format!("{GROUP_PREFIX}{}", std::process::id()));
+        // Several stories have a systemd at a time.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = top.join(format!("{GROUP_PREFIX}{}-{number}", std::process::id()));
         fs::create_dir(&path).map_err(LabError::kernel(format!("make {}", path.display())))?;
         Ok(Self(path))
     }

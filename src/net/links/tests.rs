@@ -46,9 +46,11 @@ fn apply(links: &mut Links, event: Event) -> Vec<Change> {
     changes
 }
 
+const AT: Instant = Instant::from_nanos(1_000_000_000);
+
 fn told(links: &mut Links) -> Vec<(String, Option<u32>, bool, Vec<String>)> {
     let texts = |interface: &Interface| interface.addresses.iter().map(ToString::to_string).collect();
-    links.changed().iter().map(|i| (i.name.clone(), i.index, i.is_up, texts(i))).collect()
+    links.changed(AT).iter().map(|i| (i.name.clone(), i.index, i.is_up, texts(i))).collect()
 }
 
 fn one(
@@ -176,6 +178,43 @@ fn new_watch_sorts_known_addresses_again() {
 }
 
 #[test]
+fn own_address_that_is_away_for_a_moment_is_not_missed() {
+    let ms = Duration::from_millis;
+    let mut links = watching(&["eth0"], &[]);
+    links.watch.patience = ms(500);
+    let own = address(2, "10.0.0.1/24");
+    apply(&mut links, Event::Link(link(2, "eth0")));
+    apply(&mut links, Event::Address(own));
+    assert_eq!(told(&mut links), one("eth0", Some(2), true, &["10.0.0.1"]));
+    // Away and back: not a word.
+    apply(&mut links, Event::AddressGone(own.place));
+    assert!(links.changed(AT).is_empty());
+    assert_eq!(links.deadline(), Some(AT + ms(500)));
+    apply(&mut links, Event::Address(own));
+    assert!(links.changed(AT + ms(15)).is_empty());
+    assert_eq!(links.deadline(), None);
+    // Away for good: told when it is time, counted from the first moment.
+    apply(&mut links, Event::AddressGone(own.place));
+    assert!(links.changed(AT + ms(1000)).is_empty() && links.changed(AT + ms(1499)).is_empty());
+    let gone = links.changed(AT + ms(1500));
+    assert!(gone.len() == 1 && gone[0].addresses.is_empty(), "{gone:?}");
+    assert_eq!(links.deadline(), None);
+    // With the link, or for another: at once.
+    apply(&mut links, Event::Address(own));
+    assert_eq!(links.changed(AT).len(), 1);
+    apply(&mut links, Event::AddressGone(own.place));
+    apply(&mut links, Event::Link(Link { is_running: false, ..link(2, "eth0") }));
+    assert_eq!(links.changed(AT).len(), 1);
+    apply(&mut links, Event::Link(link(2, "eth0")));
+    apply(&mut links, Event::Address(own));
+    assert_eq!(links.changed(AT).len(), 1);
+    apply(&mut links, Event::AddressGone(own.place));
+    assert!(links.changed(AT).is_empty());
+    apply(&mut links, Event::Address(address(2, "10.0.0.7/24")));
+    assert_eq!(links.changed(AT)[0].addresses, ["10.0.0.7".parse::<IpAddr>().unwrap()]);
+}
+
+#[test]
 fn configured_source_is_found_on_another_interface_and_followed() {
     let mut links = watching(&["eth0"], &[]);
     let source: IpAddr = "10.255.0.1".parse().unwrap();
@@ -184,9 +223,10 @@ fn configured_source_is_found_on_another_interface_and_followed() {
     apply(&mut links, Event::Link(link(2, "eth0")));
     apply(&mut links, Event::Address(address(2, "10.0.0.1/24")));
     apply(&mut links, Event::Address(address(1, "127.0.0.1/8")));
-    links.changed();
+    links.changed(AT);
     apply(&mut links, Event::Address(address(1, "10.255.0.1/32")));
-    let elsewhere = |links: &mut Links| links.changed().into_iter().map(|i| (i.name, i.elsewhere)).collect::<Vec<_>>();
+    let elsewhere =
+        |links: &mut Links| links.changed(AT).into_iter().map(|i| (i.name, i.elsewhere)).collect::<Vec<_>>();
     assert_eq!(elsewhere(&mut links), [("eth0".to_owned(), vec![source])]);
     apply(&mut links, Event::AddressGone(address(1, "10.255.0.1/32").place));
     assert_eq!(elsewhere(&mut links), [("eth0".to_owned(), vec![])]);

@@ -34,7 +34,13 @@ impl<F: FnMut(Report)> NetService<F> {
 
     /// Returns how long until something is due; `None`: nothing will be.
     pub(super) fn alarm(&self) -> Option<Duration> {
-        let next = [self.vips.pulse_at(), self.troubles.deadline(), self.conflicts.deadline(), self.asking.deadline()];
+        let next = [
+            self.vips.pulse_at(),
+            self.troubles.deadline(),
+            self.conflicts.deadline(),
+            self.asking.deadline(),
+            self.links.deadline(),
+        ];
         let next = next.into_iter().flatten().min()?;
         Some(next.since((self.clock)()))
     }
