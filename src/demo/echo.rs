@@ -1,5 +1,6 @@
 //! ICMP echo, both families, as a raw socket wants it.
 
+use crate::wire::checksum::Sum;
 use crate::wire::field::Family;
 
 /// Length of a request in bytes: header and an 8-byte sequence number.
@@ -17,7 +18,7 @@ pub fn request(family: Family, sequence: u64) -> [u8; REQUEST_LEN] {
     packet[4..6].copy_from_slice(&IDENTIFIER.to_be_bytes());
     packet[8..].copy_from_slice(&sequence.to_be_bytes());
     if family == Family::V4 {
-        let sum = checksum(&packet);
+        let sum = Sum::of(&packet).checksum();
         packet[2..4].copy_from_slice(&sum.to_be_bytes());
     }
     packet
@@ -38,20 +39,6 @@ pub fn parse_reply(family: Family, message: &[u8]) -> Option<u64> {
 /// The same for every prober: each has a namespace to itself.
 const IDENTIFIER: u16 = 0x7672;
 
-/// The Internet checksum, RFC 1071.
-fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|pair| match *pair {
-        [high, low] => u32::from(u16::from_be_bytes([high, low])),
-        [high] => u32::from(high) << 8,
-        _ => 0,
-    });
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +46,7 @@ mod tests {
     #[test]
     fn a_request_has_a_good_checksum_and_its_reply_is_known() {
         let mut packet = request(Family::V4, 0x0102_0304);
-        assert_eq!(checksum(&packet), 0, "the sum over a packet with a good checksum");
+        assert!(Sum::of(&packet).is_good(), "the sum over a packet with a good checksum");
         assert_eq!(parse_reply(Family::V4, &packet), None, "a request is no reply");
         packet[0] = 0;
         assert_eq!(parse_reply(Family::V4, &packet), Some(0x0102_0304));

@@ -197,19 +197,6 @@ fn interface_of<'a>(router: &'a RouterParams, vip: &'a Vip) -> &'a str {
     vip.interface.as_deref().unwrap_or(&router.interface)
 }
 
-/// Says whether two addresses have the same first bits.
-pub fn is_within(one: IpAddr, other: IpAddr, prefix_len: u8) -> bool {
-    match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => {
-            (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(prefix_len)
-        }
-        (IpAddr::V6(one), IpAddr::V6(other)) => {
-            (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(prefix_len)
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
-}
-
 /// Facts for tests: one router on `eth0`, which is up.
 #[cfg(test)]
 pub mod tests {
@@ -253,7 +240,6 @@ pub mod tests {
         let mut facts = facts();
         facts.links[0].addresses.extend([(ip("10.0.0.30"), 32, 0), (ip("10.0.0.99"), 32, OUR_PROTOCOL)]);
         assert_eq!(facts.own(&facts.links[0]).collect::<Vec<_>>(), [(ip("10.0.0.20"), 24)]);
-        assert!(is_within(ip("10.0.0.20"), ip("10.0.0.99"), 24) && !is_within(ip("10.0.1.20"), ip("10.0.0.99"), 24));
         assert_eq!(facts.interfaces(), ["eth0"]);
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::facts::is_within;
+use crate::net::links::is_within;
 use crate::wire::field::Family;
 
 /// A packet on its way in or out.

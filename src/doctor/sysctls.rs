@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::facts::{Facts, LinkFacts, TextFile, is_within};
+use super::facts::{Facts, LinkFacts, TextFile};
 use super::finding::Finding;
+use crate::net::links::is_within;
 use crate::wire::field::Family;
 
 const TOPIC: &str = "sysctl";

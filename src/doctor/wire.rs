@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
-use super::facts::{Claim, Facts, Heard, LinkFacts, is_within};
+use super::facts::{Claim, Facts, Heard, LinkFacts};
 use crate::daemon::{SniffedAdvert, decode_advert};
 use crate::net::announce::Announcer;
+use crate::net::links::is_within;
 use crate::net::prober::Prober;
 use crate::net::socket::Tap;
 use crate::wire::inquiry::{arp_probe, neighbor_solicit};

@@ -432,16 +432,14 @@ fn reach(address: Ipv6Addr) -> u8 {
     }
 }
 
-/// Says whether two addresses have the same first bits.
-fn is_within(host: IpAddr, address: IpAddr, prefix_len: u8) -> bool {
-    match (host, address) {
-        (IpAddr::V4(host), IpAddr::V4(address)) => {
-            let differing = u32::from(host) ^ u32::from(address);
-            differing.leading_zeros() >= u32::from(prefix_len)
+/// Says whether two addresses have the same first bits; never for those of different families.
+pub fn is_within(one: IpAddr, other: IpAddr, prefix_len: u8) -> bool {
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => {
+            (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(prefix_len)
         }
-        (IpAddr::V6(host), IpAddr::V6(address)) => {
-            let differing = u128::from(host) ^ u128::from(address);
-            differing.leading_zeros() >= u32::from(prefix_len)
+        (IpAddr::V6(one), IpAddr::V6(other)) => {
+            (one.to_bits() ^ other.to_bits()).leading_zeros() >= u32::from(prefix_len)
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }

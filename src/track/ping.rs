@@ -14,6 +14,7 @@ use tokio::net::UdpSocket;
 
 use super::Outcome;
 use super::tcp::refusal;
+use crate::wire::checksum::Sum;
 
 /// Looks once; no answer is no end: the caller's timeout says so. Dropped before it is done, it closes its socket; the
 /// words are the same for the same finding.
@@ -112,7 +113,7 @@ impl Echo {
         message.extend_from_slice(&self.identifier);
         message.extend_from_slice(&self.sequence);
         message.extend_from_slice(&self.token);
-        let sum = checksum(&message).to_be_bytes();
+        let sum = Sum::of(&message).checksum().to_be_bytes();
         message.splice(2..4, sum);
         message
     }
@@ -136,13 +137,6 @@ fn not_opened(error: &io::Error) -> String {
         _ => "",
     };
     format!("cannot open an ICMP socket: {}{advice}", refusal(error))
-}
-
-/// Returns the checksum of RFC 1071 over an even number of bytes.
-fn checksum(bytes: &[u8]) -> u16 {
-    let sum: u32 = bytes.chunks_exact(2).map(|pair| pair.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))).sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !((folded & 0xffff) + (folded >> 16)) as u16
 }
 
 #[cfg(test)]
@@ -256,13 +250,6 @@ mod tests {
         assert_eq!(not_opened(&Errno::EMFILE.into()), "cannot open an ICMP socket: too many open files");
     }
 
-    #[test]
-    fn checksum_is_that_of_the_rfc() {
-        // The example of RFC 1071 section 3.
-        assert_eq!(checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
-        assert_eq!(checksum(&[0xff; 40]), 0);
-    }
-
     /// Says whether a probe goes on, after everything that waited for it was read: loopback delivers at once.
     async fn is_pending(asking: &mut (impl Future<Output = Outcome> + Unpin)) -> bool {
         tokio::time::timeout(Duration::from_millis(20), asking).await.is_err()
@@ -297,7 +284,7 @@ mod tests {
         message[0] = if request[0] == REQUEST_V4 { ANSWER_V4 } else { ANSWER_V6 };
         change(&mut message);
         message[2..4].fill(0);
-        let sum = checksum(&message).to_be_bytes();
+        let sum = Sum::of(&message).checksum().to_be_bytes();
         message[2..4].copy_from_slice(&sum);
         message
     }

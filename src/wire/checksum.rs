@@ -205,6 +205,11 @@ mod tests {
     }
 
     #[test]
+    fn example_of_rfc_1071_section_3() {
+        assert_eq!(Sum::of(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]).0, 0xddf2);
+    }
+
+    #[test]
     fn parts_add_up_to_the_whole() {
         let bytes: Vec<u8> = (0..64u8).map(|i| i.wrapping_mul(91)).collect();
         for cut in (0..=bytes.len()).step_by(2) {

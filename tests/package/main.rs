@@ -41,6 +41,31 @@ fn unit_and_drop_in_are_sound() {
     assert!(!text(&analyze(&path)).is_empty(), "systemd would have said something");
 }
 
+/// Debian has no Grafana. Its makers publish the types of its dashboards: what they load and give back unchanged has no key
+/// that Grafana does not know, and no value of a wrong type.
+#[test]
+fn dashboard_loads_in_the_model_of_grafana() {
+    const MODEL: &str = "grafana-foundation-sdk==1769699379!11.6.0";
+    let dir = TempDir::new().unwrap();
+    let python = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output().unwrap();
+        assert!(output.status.success(), "{program} {args:?}:\n{}", text(&output));
+        text(&output)
+    };
+    let venv = dir.path().join("venv").display().to_string();
+    python("python3", &["-m", "venv", &venv]);
+    let program = format!("{venv}/bin/python3");
+    python(&program, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", MODEL]);
+    let script = in_tree("tests/package/dashboard.py").display().to_string();
+    let shipped = in_tree("packaging/monitoring/vrrpd-dashboard.json");
+    let said = python(&program, &[&script, &shipped.display().to_string()]);
+    assert_eq!(said.trim(), "17 panels", "what Grafana does not know");
+    let wrong = dir.path().join("wrong.json");
+    fs::write(&wrong, fs::read_to_string(shipped).unwrap().replacen("\"refresh\"", "\"refreshed\"", 1)).unwrap();
+    let said = python(&program, &[&script, &wrong.display().to_string()]);
+    assert!(said.contains("dashboard.refreshed: not known to Grafana"), "{said}");
+}
+
 /// As it is shipped nothing is configured, and nothing would be claimed; without the marks before its lines it is a pair.
 #[test]
 fn shipped_configuration_claims_nothing_and_shows_a_pair() {

@@ -12,6 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::daemon::event_loop::read_clocks;
 use crate::net::socket::{Seen, Tap};
+use crate::wire::checksum::Sum;
 
 /// What was captured.
 pub struct Capture {
@@ -112,28 +113,15 @@ fn blank_message(message: &mut [u8]) -> bool {
     if first >> 4 == 3 || (first >> 4 == 2 && kind == 0) {
         return false;
     }
-    let was_right = sum(message) == 0xffff;
+    let was_right = Sum::of(message).is_good();
     let addresses = HEADER + 4 * usize::from(count);
     zero(message, addresses.min(message.len().saturating_sub(PASSWORD)).max(HEADER), usize::MAX);
     zero(message, 6, 8);
     if was_right {
-        let right = !sum(message);
+        let right = Sum::of(message).checksum();
         message.iter_mut().skip(6).zip(right.to_be_bytes()).for_each(|(to, from)| *to = from);
     }
     true
-}
-
-/// Returns the sum of the Internet checksum; 0xffff where a checksum in it is right.
-fn sum(message: &[u8]) -> u16 {
-    let halves = message.chunks(2).map(|half| match half {
-        [high, low] => u32::from(*high) << 8 | u32::from(*low),
-        half => half.first().map_or(0, |high| u32::from(*high) << 8),
-    });
-    let mut sum: u32 = halves.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    u16::try_from(sum).unwrap_or(u16::MAX)
 }
 
 fn zero(bytes: &mut [u8], from: usize, to: usize) {
@@ -180,7 +168,7 @@ mod tests {
 
     fn v2(kind: u8, count: u8, password: &[u8]) -> Vec<u8> {
         let mut message = [&[0x21, 51, 100, count, kind, 1, 0, 0, 10, 0, 0, 9][..], password].concat();
-        let right = !sum(&message);
+        let right = Sum::of(&message).checksum();
         message[6..8].copy_from_slice(&right.to_be_bytes());
         message
     }
@@ -190,7 +178,7 @@ mod tests {
         let mut packet = v4(112, &v2(1, 1, b"hunter22"));
         assert!(blank(&mut packet));
         assert_eq!((&packet[28..32], &packet[32..]), (&[10, 0, 0, 9][..], &[0; 8][..]));
-        assert_eq!(sum(&packet[20..]), 0xffff);
+        assert!(Sum::of(&packet[20..]).is_good());
         assert_eq!(packet[26..28], v2(1, 1, &[0; 8])[6..8]);
     }
 

@@ -252,3 +252,12 @@ fn interfaces_that_checks_name_are_watched() {
     let watch = Watch::of(&NodeParams { checks, ..NodeParams::default() });
     assert_eq!(watch.interfaces, BTreeSet::from(["eth9".to_owned()]));
 }
+
+#[test]
+fn addresses_are_within_a_prefix_of_one_family() {
+    let is = |one: &str, other: &str, len| is_within(one.parse().unwrap(), other.parse().unwrap(), len);
+    assert!(is("10.0.0.20", "10.0.0.99", 24) && !is("10.0.1.20", "10.0.0.99", 24));
+    assert!(is("10.0.0.20", "10.0.0.20", 32) && !is("10.0.0.20", "10.0.0.21", 32) && is("10.0.0.20", "192.0.2.1", 0));
+    assert!(is("2001:db8::1", "2001:db8::2:1", 64) && !is("2001:db8::1", "2001:db8:0:1::1", 64));
+    assert!(!is("10.0.0.20", "::ffff:10.0.0.20", 0));
+}
