@@ -27,6 +27,9 @@ pub struct SniffArgs {
     /// End after so many packets [default: at Ctrl-C]
     #[arg(short = 'n', value_name = "N")]
     pub count: Option<u64>,
+    /// Print all that is in a packet, on indented lines [default: one line]
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Print a JSON object for each packet [default: a line]
     #[arg(long)]
     pub json: bool,
@@ -39,7 +42,14 @@ pub fn run(args: SniffArgs) -> u8 {
         eprintln!("vrrpd: no configuration here: packets are shown and not judged; --config names one");
     }
     let length = args.seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
-    sniff(&SniffOptions { interface: args.interface, config, length, count: args.count, json: args.json })
+    sniff(&SniffOptions {
+        interface: args.interface,
+        config,
+        length,
+        count: args.count,
+        json: args.json,
+        long: args.verbose,
+    })
 }
 
 /// Returns the file of the running daemon, else the usual one, if it is there.

@@ -3,7 +3,6 @@
 //! Looks, and sends nothing. One stop before: `cli::sniff`. One stop after: `net::socket::Tap`, `engine::verdict`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -46,6 +45,8 @@ pub struct SniffOptions {
     pub count: Option<u64>,
     /// JSON objects, one a line.
     pub json: bool,
+    /// Lines with all that is in a packet.
+    pub long: bool,
 }
 
 /// Prints what passes until length, count or a signal ends it; returns the exit code of sysexits.
@@ -99,7 +100,8 @@ fn run(options: &SniffOptions) -> Result<(), StartError> {
         (line.at, line.interface, line.outgoing) = (rfc3339::format(now.utc), name, seen.is_outgoing);
         line.verdict = judge.as_mut().filter(|_| !seen.is_outgoing).and_then(|judge| judge.say(now, seen, packet));
         count += 1;
-        let text = if options.json { serde_json::to_string(&line).unwrap_or_default() } else { line.to_string() };
+        let text =
+            if options.json { serde_json::to_string(&line).unwrap_or_default() } else { line.text(options.long) };
         if writeln!(io::stdout(), "{text}").is_err() {
             // Nobody reads any more.
             break;
@@ -192,34 +194,68 @@ struct Judged {
     words: Option<String>,
 }
 
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, interface, source, destination, version, virtual_router_id, priority, .. } = self;
+impl Line {
+    /// Returns the lines that an operator reads, without the last line feed; none but the first is not indented.
+    ///
+    /// The first fits a terminal of 80 columns with addresses of IPv4 and a short name of the instance. The words of a refusal follow it, and with
+    /// `is_long` what else is in the packet, both wrapped.
+    fn text(&self, is_long: bool) -> String {
+        let Self { at, interface, source, virtual_router_id, priority, .. } = self;
         let way = if self.outgoing { "out" } else { "in" };
-        write!(f, "{at} {interface} {way} {source} > {destination} v{version} vrid {virtual_router_id} ")?;
-        write!(f, "priority {priority} ttl {}", self.ttl)?;
-        match self.interval_ms {
-            Some(interval) => write!(f, " every {interval} ms")?,
-            None => f.write_str(" (not a whole advert)")?,
+        // Who looks on knows the day.
+        let time = at.split_once('T').map_or("", |(_, time)| time);
+        let mut text = format!("{time} {interface} {way} {source} vrid {virtual_router_id} priority {priority}");
+        if self.interval_ms.is_none() {
+            text += " (not a whole advert)";
         }
-        write!(f, " auth {} addresses", self.authentication)?;
+        self.verdict.iter().for_each(|verdict| text += &verdict.name());
+        if is_long {
+            text += &indented(&self.details());
+        }
+        let words = self.verdict.as_ref().and_then(|verdict| verdict.words.as_deref());
+        text + &words.map_or_else(String::new, indented)
+    }
+
+    /// Returns what the first line leaves out.
+    fn details(&self) -> String {
+        let Self { destination, version, ttl, authentication, .. } = self;
+        let interval = self.interval_ms.map_or_else(String::new, |interval| format!(", every {interval} ms"));
+        let mut text =
+            format!("to {destination}, version {version}, ttl {ttl}{interval}, auth {authentication}, addresses");
         for address in self.addresses.iter().take(ADDRESSES) {
-            write!(f, " {address}")?;
+            text += &format!(" {address}");
         }
         if self.addresses.len() > ADDRESSES {
-            write!(f, " and {} more", self.addresses.len() - ADDRESSES)?;
+            text += &format!(" and {} more", self.addresses.len() - ADDRESSES);
         }
-        match &self.verdict {
-            None => Ok(()),
-            Some(Judged { accepted: true, instance, .. }) => {
-                write!(f, ": accepted by {}", instance.as_deref().unwrap_or("-"))
-            }
-            Some(Judged { accepted: false, instance, words, .. }) => {
-                let by = instance.as_ref().map_or_else(String::new, |instance| format!(" by {instance}"));
-                write!(f, ": refused{by}: {}", words.as_deref().unwrap_or_default())
-            }
-        }
+        text
     }
+}
+
+impl Judged {
+    /// Returns the end of the first line.
+    fn name(&self) -> String {
+        let verdict = if self.accepted { "accepted" } else { "refused" };
+        let by = self.instance.as_ref().map_or_else(String::new, |instance| format!(" by {instance}"));
+        format!(" {verdict}{by}")
+    }
+}
+
+/// Returns words on lines of their own, each with a line feed before it, indented and of at most 80 columns.
+fn indented(words: &str) -> String {
+    let (mut text, mut column) = (String::new(), usize::MAX);
+    for word in words.split(' ') {
+        let len = word.chars().count();
+        if column.saturating_add(1 + len) > COLUMNS {
+            text += "\n    ";
+            column = 4 + len;
+        } else {
+            text.push(' ');
+            column += 1 + len;
+        }
+        text += word;
+    }
+    text
 }
 
 /// Reads a packet from its IP header on; `None`: it has no VRRP message.
@@ -304,6 +340,8 @@ fn interface_names() -> io::Result<BTreeMap<u32, String>> {
 const BUFFER: usize = 1 << 16;
 /// Addresses that are shown of one advert.
 const ADDRESSES: usize = 8;
+/// Width of a terminal.
+const COLUMNS: usize = 80;
 
 #[cfg(test)]
 mod tests {
@@ -318,11 +356,27 @@ mod tests {
     }
 
     #[test]
-    fn an_advert_is_one_line() {
+    fn an_advert_is_one_line_that_fits_and_the_rest_is_asked_for() {
         let mut line = decode(&v4(&V3)).unwrap();
-        line.interface = "eth0".to_owned();
-        let text = " eth0 in 10.77.0.1 > 10.77.0.2 v3 vrid 51 priority 200 ttl 255 every 1000 ms auth none addresses 10.77.1.1";
-        assert_eq!(line.to_string(), text);
+        (line.at, line.interface) = ("2026-11-22T08:28:03.417Z".to_owned(), "eth0".to_owned());
+        let first = "08:28:03.417Z eth0 in 10.77.0.1 vrid 51 priority 200";
+        assert_eq!(line.text(false), first);
+        let judged = Judged { accepted: true, instance: Some("web".to_owned()), reason: None, words: None };
+        line.verdict = Some(judged);
+        assert_eq!(line.text(false), format!("{first} accepted by web"));
+        let details = "    to 10.77.0.2, version 3, ttl 255, every 1000 ms, auth none, addresses\n    10.77.1.1";
+        assert_eq!(line.text(true), format!("{first} accepted by web\n{details}"));
+        let words = Some("received an invalid passwd from 10.77.0.1! ".repeat(3).trim().to_owned());
+        line.verdict = Some(Judged { accepted: false, instance: None, reason: Some("auth"), words });
+        line.source = "255.255.255.255".parse().unwrap();
+        (line.virtual_router_id, line.priority) = (255, 254);
+        let text = line.text(true);
+        assert!(
+            text.starts_with("08:28:03.417Z eth0 in 255.255.255.255 vrid 255 priority 254 refused\n    to "),
+            "{text}"
+        );
+        assert!(text.contains("\n    received an invalid") && text.ends_with("from 10.77.0.1!"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 
     #[test]
@@ -330,7 +384,7 @@ mod tests {
         let message = [&[0x21, 51, 200, 1, 1, 1, 0xab, 0xcd, 10, 77, 1, 1][..], b"s3cr3t77"].concat();
         let line = decode(&v4(&message)).unwrap();
         assert_eq!((line.authentication.as_str(), line.interval_ms), ("password", Some(1000)));
-        assert!(!format!("{line} {}", serde_json::to_string(&line).unwrap()).contains("s3cr3t"));
+        assert!(!format!("{} {}", line.text(true), serde_json::to_string(&line).unwrap()).contains("s3cr3t"));
     }
 
     #[test]
@@ -349,6 +403,6 @@ mod tests {
     #[test]
     fn what_is_no_whole_advert_is_shown_as_far_as_it_goes() {
         let line = decode(&v4(&V3[..9])).unwrap();
-        assert!(line.to_string().contains("priority 200 ttl 255 (not a whole advert)"), "{line}");
+        assert!(line.text(false).ends_with("priority 200 (not a whole advert)"), "{line:?}");
     }
 }

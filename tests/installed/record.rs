@@ -67,7 +67,7 @@ impl Record {
             // Of a line that was written again and again, the last.
             let lines = output.lines().map(|line| line.trim_end().rsplit('\r').next().unwrap_or_default());
             let lines = lines.collect::<Vec<_>>().join("\n");
-            let _ = write!(page, "\n```text\n{host}# {command}\n{lines}\n```\n");
+            let _ = write!(page, "\n```text run-by tests/install\n{host}# {command}\n{lines}\n```\n");
         }
         page
     }

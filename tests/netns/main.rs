@@ -40,6 +40,7 @@ mod metrics;
 mod neighbours;
 mod one_way;
 mod owner;
+mod papers;
 mod processes;
 mod refusals;
 mod reload;

@@ -44,17 +44,24 @@ fn sniffs() -> Result<(), LabError> {
     // On the Backup: what it hears and what it refuses.
     let config = cluster.folder(B)?.join("vrrpd.toml");
     let arguments = ["sniff", "--config", config.to_str().unwrap_or_default(), "--seconds", "4", "-i", "eth0"];
-    let text = sniff(&cluster, &arguments)?;
+    let text = sniff(&cluster, &[&arguments[..], &["-v"]].concat())?;
     let json = sniff(&cluster, &[&arguments[..], &["--json"]].concat())?;
     let (ours, theirs) = (plan.source(A).to_string(), plan.source(C).to_string());
-    let of = |source: &str| text.lines().find(|line| line.contains(&format!(" in {source} > "))).unwrap_or_default();
+    // The words of each packet in one line: what is indented belongs to the line before.
+    let packets = text.replace("\n    ", " ");
+    let of = |source: &str| packets.lines().find(|line| line.contains(&format!(" in {source} "))).unwrap_or_default();
     let (accepted, refused) = (of(&ours), of(&theirs));
-    let decoded = "v2 vrid 51 priority 200 ttl 255 every 1000 ms auth password addresses 10.77.1.1: accepted by web";
-    assert!(accepted.ends_with(decoded), "{text}");
-    let words = ": refused by web: received an invalid passwd from ";
-    assert!(refused.contains("priority 100 ttl 255 every 1000 ms auth password") && refused.contains(words), "{text}");
+    let shown = "vrid 51 priority 200 accepted by web to ";
+    let decoded = ", version 2, ttl 255, every 1000 ms, auth password, addresses 10.77.1.1";
+    assert!(accepted.contains(shown) && accepted.ends_with(decoded), "{text}");
+    let words = " received an invalid passwd from ";
+    assert!(refused.contains(" vrid 51 priority 100 refused by web to ") && refused.contains(words), "{text}");
+    let widest = text.lines().map(str::len).max();
+    assert!(widest.is_some_and(|width| width <= 80), "{text}");
+    let short = sniff(&cluster, &arguments)?;
+    assert!(short.contains(shown.trim_end_matches(" to ")) && !short.contains("ttl 255"), "{short}");
     // The same words as in the log.
-    let told = refused.split_once(": refused by web: ").map(|(_, words)| words).unwrap_or_default();
+    let told = refused.find(words).and_then(|at| refused.get(at + 1..)).unwrap_or_default();
     assert!(cluster.lines(B).iter().any(|line| line.contains(told)), "{told:?} is not in the log");
     for line in json.lines() {
         let seen: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
