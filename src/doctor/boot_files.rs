@@ -16,6 +16,9 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     for (router, vip, interface) in facts.vips().filter(|(router, _, _)| !router.is_owner()) {
         for file in &facts.address_files {
             let Some(line) = line_of(file, vip.address) else { continue };
+            if is_written_by_netplan(file, facts, vip.address) {
+                continue;
+            }
             let (address, name) = (vip.address, &router.name);
             let what = format!("{}:{line} gives {address} of {name} to an interface at boot", file.path);
             let why =
@@ -28,6 +31,13 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
         found.push(Finding::fine(TOPIC, "no file gives a virtual address to an interface at boot"));
     }
     found
+}
+
+/// Says whether netplan wrote this file at boot from one of its own that names the address as well: that one is to be changed.
+fn is_written_by_netplan(file: &TextFile, facts: &Facts, address: IpAddr) -> bool {
+    let is_written = file.path.starts_with("/run/") && file.path.contains("netplan-");
+    let mut sources = facts.address_files.iter().filter(|file| file.path.contains("/netplan/"));
+    is_written && sources.any(|source| line_of(source, address).is_some())
 }
 
 /// Returns what makes a changed file count.
@@ -138,6 +148,11 @@ mod tests {
         let found = findings(&facts);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Problem));
         assert!(found[0].what.starts_with("/etc/netplan/50-cloud-init.yaml:7 gives 10.0.0.30 of web"), "{found:?}");
+        // What netplan makes of it at boot is no second mistake, but an address that only stands there is one.
+        facts.address_files.push(file("/run/systemd/network/10-netplan-eth0.network", NETWORK));
+        assert_eq!(findings(&facts).len(), 1);
+        facts.address_files.remove(0);
+        assert_eq!(findings(&facts).len(), 1);
         facts.routers[0].priority = Priority::new(255).unwrap();
         assert_eq!(findings(&facts)[0].severity, Severity::Fine);
     }

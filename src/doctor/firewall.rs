@@ -97,7 +97,7 @@ fn mended(finding: Finding, router: &RouterParams, is_outgoing: bool, filter: &F
             }
         };
         let line = format!("-A {chain} {flag} {} -p {number} -j ACCEPT", router.interface);
-        return finding.mend(format!("{file}, before COMMIT; then `ufw reload`"), &[&line]);
+        return finding.mend(format!("{file}, behind `# End required lines`; then `ufw reload`"), &[&line]);
     }
     let (Fate::Drops(by) | Fate::MayDrop(by)) = fate else { return finding };
     // "the policy of FAMILY TABLE CHAIN" or "a rule of FAMILY TABLE CHAIN".
@@ -174,7 +174,8 @@ mod tests {
         assert_eq!(lines(&facts).lines, ["firewall-cmd --permanent --add-protocol=vrrp", "firewall-cmd --reload"]);
         (facts.filter.has_firewalld, facts.filter.has_ufw) = (false, true);
         assert_eq!(lines(&facts).lines, ["-A ufw-before-input -i eth0 -p 112 -j ACCEPT"]);
-        assert!(lines(&facts).place.starts_with("/etc/ufw/before.rules"));
+        // At the end of the chain it would come after the rules that drop.
+        assert!(lines(&facts).place.starts_with("/etc/ufw/before.rules, behind `# End required lines`;"));
     }
 
     #[test]

@@ -94,6 +94,7 @@ pub const ALL: &[Expected] = &[
     expect(KEEP, A, Some(A), Some(0), is_silent),
     expect("networkctl reload", A, Some(A), Some(0), networkd_took),
     expect("systemctl restart systemd-networkd", A, Some(A), Some(0), networkd_took),
+    expect("networkctl reconfigure eth0", A, Some(A), Some(50), networkd_took),
     expect("systemctl reboot", A, Some(A), Some(0), runs),
     expect("vrrpd drain --wait --reason \"new disk\"", A, Some(B), Some(0), is_the_same_process),
     expect("systemctl reboot", A, Some(B), Some(0), is_drained),

@@ -105,7 +105,7 @@ fn script(block: &Block) -> String {
 }
 
 /// Both hosts. Fields are dropped in this order.
-struct Pair {
+pub struct Pair {
     /// `vrrpd run` of both.
     daemons: Vec<Process>,
     hosts: Vec<Process>,
@@ -116,7 +116,7 @@ struct Pair {
 
 impl Pair {
     /// Builds the hosts and waits until lb1 has the address and lb2 knows it.
-    fn start() -> Result<Self, LabError> {
+    pub fn start() -> Result<Self, LabError> {
         let (lab, scratch) = (Lab::at(SITE, 2)?, Scratch::new()?);
         let watch = Watch::new(&lab, Arc::new(AtomicBool::new(false)))?;
         let script = scratch.write("host", include_str!("papers/host"))?;
@@ -183,7 +183,7 @@ impl Pair {
     }
 
     /// Runs a script on a host; returns what it wrote.
-    fn run(&self, node: Node, script: &str) -> Result<String, LabError> {
+    pub fn run(&self, node: Node, script: &str) -> Result<String, LabError> {
         let mut command = self.inside(node, script);
         let output = self.lab.namespace(node)?.enter(move || command.output());
         let output = output.map_err(LabError::kernel("run a script"))?;
