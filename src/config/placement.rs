@@ -92,7 +92,9 @@ impl Config {
             }
         }
         let (checks, groups) = (self.checks_of(&routers), self.groups_of(&routers));
-        Ok(NodeParams { routers, checks, groups, hooks: Arc::clone(&self.hooks), fixed: self.fixed.clone() })
+        // Copies, so that they live apart from the configuration of all nodes, which does not live long.
+        let hooks = Arc::new(NodeHooks::clone(&self.hooks));
+        Ok(NodeParams { routers, checks, groups, hooks, fixed: self.fixed.clone() })
     }
 
     /// Returns each instance as the first node of its list sees it; what is called does not differ between nodes.
@@ -104,7 +106,8 @@ impl Config {
     fn checks_of(&self, routers: &[Arc<RouterParams>]) -> Vec<Arc<CheckParams>> {
         let tracks = routers.iter().flat_map(|router| &router.tracks);
         let named: BTreeSet<&str> = tracks.map(|track| track.check.as_str()).collect();
-        self.checks.iter().filter(|check| named.contains(check.name.as_str())).cloned().collect()
+        let is_named = |check: &&Arc<CheckParams>| named.contains(check.name.as_str());
+        self.checks.iter().filter(is_named).map(|check| Arc::new(CheckParams::clone(check))).collect()
     }
 
     /// Returns the groups with those of their members that are among these instances; a group without any is left out.
@@ -112,7 +115,7 @@ impl Config {
         let present: BTreeSet<&str> = routers.iter().map(|router| router.name.as_str()).collect();
         let seated = |group: &Arc<GroupParams>| {
             if group.members.iter().all(|member| present.contains(member.as_str())) {
-                return Some(Arc::clone(group));
+                return Some(Arc::new(GroupParams::clone(group)));
             }
             let mut group = GroupParams::clone(group);
             group.members.retain(|member| present.contains(member.as_str()));

@@ -29,6 +29,8 @@ pub(super) struct Hooks {
     interfaces: RefCell<BTreeMap<String, Interface>>,
     /// There is somebody to be told; nothing is waited for otherwise.
     is_heard: Cell<bool>,
+    /// There was somebody to be told at some time. Until then nothing is kept of any router.
+    was_ever_heard: Cell<bool>,
 }
 
 impl Hooks {
@@ -50,6 +52,7 @@ impl Hooks {
             groups: RefCell::default(),
             interfaces: RefCell::default(),
             is_heard: Cell::default(),
+            was_ever_heard: Cell::default(),
         };
         hooks.replace(params, routers);
         hooks
@@ -58,6 +61,14 @@ impl Hooks {
     /// Tells of these routers and groups from here on. Who is still there goes on with what was told; who is not is told
     /// that it was removed. Says whether there is somebody to be told who was not there before.
     pub fn replace(&self, params: &NodeParams, routers: &BTreeMap<RouterKey, Arc<RouterParams>>) -> bool {
+        let all = routers.values().map(|router| &router.hooks);
+        let mut all = all.chain(params.groups.iter().map(|group| &group.hooks));
+        let is_heard = !params.hooks.fifos.is_empty() || all.any(|hooks| !hooks.calls.is_empty());
+        let was_heard = self.is_heard.replace(is_heard);
+        if !is_heard && !self.was_ever_heard.get() {
+            return false;
+        }
+        self.was_ever_heard.set(true);
         let instances = routers.iter().map(|(key, router)| SubjectParams::instance(*key, router));
         let members = || params.routers.iter().map(AsRef::as_ref);
         let groups = params.groups.iter().map(|group| SubjectParams::group(group, members()));
@@ -75,10 +86,6 @@ impl Hooks {
         };
         self.groups.replace(routers.iter().filter_map(group_of).collect());
         self.routers.replace(routers.clone());
-        let all = routers.values().map(|router| &router.hooks);
-        let mut all = all.chain(params.groups.iter().map(|group| &group.hooks));
-        let is_heard = !params.hooks.fifos.is_empty() || all.any(|hooks| !hooks.calls.is_empty());
-        let was_heard = self.is_heard.replace(is_heard);
         is_heard && !was_heard
     }
 

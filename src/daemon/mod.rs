@@ -8,6 +8,7 @@
 //! | `service` | the service thread |
 //! | `checks` | runs the checks |
 //! | `reload` | reads the configuration again, and says what it changes |
+//! | `apart` | work that needs much memory for a moment, such as reading the configuration |
 //! | `drains` | who was drained, and keeps it beyond a reboot |
 //! | `telling`, `hooks` | when hooks are told of a state, and what |
 //! | `audit` | what keeps programs from running, before they do |
@@ -27,6 +28,7 @@
 //! | [`systemd`] | readiness, watchdog |
 //! | `upgrade`, `preflight`, `guard` | becomes another program; its rehearsal; the way back |
 
+mod apart;
 pub mod audit;
 pub(crate) mod beside;
 mod channel;

@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::apart;
 use super::channel::ReloadRefusal;
 use super::start::{host_name, local_addresses};
 use crate::config::{self, DaemonSettings, LocalHost, Problems, Unplaced};
@@ -86,7 +87,7 @@ impl fmt::Display for ReloadError {
 ///
 /// At start the daemon waits for an address that is not there yet; here it goes on as it was.
 pub(super) fn prepare(source: &Source) -> Result<Prepared, ReloadError> {
-    let loaded = config::load(&source.path, source.format).map_err(ReloadError::Config)?;
+    let loaded = apart::load(&source.path, source.format).map_err(ReloadError::Config)?;
     let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
     let addresses: Vec<_> =
         local_addresses().map_err(ReloadError::System)?.into_iter().map(|(_, address)| address).collect();
@@ -94,7 +95,8 @@ pub(super) fn prepare(source: &Source) -> Result<Prepared, ReloadError> {
     let host = LocalHost { addresses: &addresses, host_name: &host_name };
     let params = loaded.config.for_this_host(&host).map_err(ReloadError::Unplaced)?;
     let needs_restart = needing_restart(&source.settings, &loaded.config.daemon);
-    let (node, metrics) = (loaded.config.node_name(&host), loaded.config.daemon.metrics);
+    let (node, metrics) = (loaded.config.node_name(&host), loaded.config.daemon.metrics.clone());
+    apart::unload(loaded);
     Ok(Prepared { params: Arc::new(params), node, metrics, warnings, needs_restart })
 }
 
@@ -183,7 +185,9 @@ pub(super) fn both(before: Watch, after: &Watch) -> Watch {
     both.vips.extend(&after.vips);
     both.fixed.extend(&after.fixed);
     both.sources.extend(&after.sources);
-    both.homes.extend(after.homes.iter().cloned());
+    for (interface, home) in &after.homes {
+        both.homes.entry(interface.clone()).or_default().extend(home);
+    }
     both.patience = both.patience.min(after.patience);
     both
 }

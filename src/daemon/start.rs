@@ -17,6 +17,7 @@ use nix::sys::signal::{SigmaskHow, Signal};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use super::apart;
 use super::beside::{self, Refusal};
 use super::channel::{CAPACITY, ProtocolHandle, ToProtocol, ToService, to_protocol};
 use super::drains::Drains;
@@ -108,7 +109,7 @@ fn tell_origin(origin: &Origin) {
 fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Result<(), StartError> {
     let hidden = secrecy::hide();
     let path = options.config.clone().unwrap_or_else(config::default_path);
-    let loaded = config::load(&path, options.format).map_err(StartError::Config)?;
+    let loaded = apart::load(&path, options.format).map_err(StartError::Config)?;
     tell_warnings(&loaded.warnings);
     let config_loaded_at = read_clocks().mono;
     check_capabilities()?;
@@ -118,7 +119,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let state_dir = open_state_dir(options, &runtime_dir);
     let (node_name, params) = place(&loaded.config)?;
     // With the secrets of instances that are not for this node.
-    drop(loaded);
+    apart::unload(loaded);
     // One that was upgraded was there first.
     if origin == Origin::Started && !options.beside_keepalived {
         let here = local_addresses().map_err(StartError::System)?.into_iter().map(|(_, address)| address);
@@ -140,9 +141,10 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     adopt(&mut node, past.as_ref(), &routers);
     let adopting = node.adopting().collect();
     let left = past.iter().flat_map(Past::left).collect();
-    let table = Table::new(&path, routers.iter().map(|(key, params)| (*key, params.as_ref())));
     let of = |key| routers.get(&key).map(AsRef::as_ref);
-    let state = State::create(&runtime_dir, table, past.as_ref(), of);
+    let described = || routers.iter().map(|(key, params)| (*key, params.as_ref()));
+    let table = || Table::new(&path, described());
+    let state = apart::work(|| State::create(&runtime_dir, table(), past.as_ref(), of));
     let effects = Effects::new(sender, to_service, state);
     let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
     let source = Source { path: path.clone(), format: options.format, settings: settings.clone() };

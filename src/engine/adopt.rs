@@ -93,10 +93,10 @@ impl VirtualRouter {
         Imprint {
             hold,
             since: self.since,
-            advert_at: self.adoption.map_or(advert_at, |adoption| adoption.advert_at),
+            advert_at: self.adoption.as_ref().map_or(advert_at, |adoption| adoption.advert_at),
             interval: self.interval(),
             configured: self.params.priority,
-            effective: self.adoption.and_then(|adoption| adoption.priority).unwrap_or(self.effective),
+            effective: self.adoption.as_ref().and_then(|adoption| adoption.priority).unwrap_or(self.effective),
             source: self.local.map(|local| local.source),
             stamp: self.replay.stamped().map(Sequence::bits),
             ah_sequence: self.replay.highest(),
@@ -118,12 +118,12 @@ impl VirtualRouter {
         if now < until {
             let priority = Some(imprint.effective).filter(|_| imprint.configured == self.params.priority);
             let due_at = imprint.advert_at + interval;
-            self.adoption = Some(Adoption { advert_at: imprint.advert_at, due_at, until, priority });
+            self.adoption = Some(Box::new(Adoption { advert_at: imprint.advert_at, due_at, until, priority }));
         }
     }
 
     fn fate(&self, now: Instant) -> Fate {
-        match self.adoption {
+        match &self.adoption {
             None => Fate::IsOver,
             Some(adoption) if adoption.until <= now || self.health.failure().is_some() => Fate::IsOver,
             Some(_) if !self.is_started || self.trouble.is_some() => Fate::Waits,
@@ -191,7 +191,7 @@ impl Node {
 
     /// Takes up again, or gives up, what a router without a group was Master of.
     pub(super) fn settle_adoption(&mut self, now: Instant, slot: u32) {
-        let fate = |router: &VirtualRouter| router.adoption.map(|_| router.fate(now));
+        let fate = |router: &VirtualRouter| router.adoption.as_ref().map(|_| router.fate(now));
         match self.routers.get(slot as usize).and_then(fate) {
             Some(Fate::GoesOn) => self.touch(slot, |router, out| router.adopt(now, out)),
             Some(Fate::IsOver) => self.touch(slot, |router, out| router.forgo(out)),

@@ -12,7 +12,8 @@ use super::outbox::Outbox;
 use super::output::{ClockOffset, Discard, EventKind, Evidence, Refusal};
 use super::packet::Packet;
 use super::params::{Auth, HmacParams, ReplayGuard};
-use super::replay::{Moment, Novelty, Way, is_within, offset};
+use super::peers::Peer;
+use super::replay::{Accepted, Moment, Novelty, Way, is_within, offset};
 use super::router::VirtualRouter;
 use super::time::Instant;
 use crate::wire::advert::{AUTH_AH, AUTH_NONE, AUTH_PASSWORD, Received};
@@ -84,7 +85,7 @@ impl VirtualRouter {
             }
             Proof::Trailer(signed, Novelty::Copy) => {
                 if let Some(peer) = self.peers.find_mut(source) {
-                    peer.accepted.accept(signed.sequence, out.clock.moment().era, signed.guard, way);
+                    peer.accepted_mut().accept(signed.sequence, out.clock.moment().era, signed.guard, way);
                 }
                 Novelty::Copy
             }
@@ -132,7 +133,7 @@ impl VirtualRouter {
         if follows_wall && !self.may_follow(now, packet.source, sequence, guard) {
             return Err(stale);
         }
-        let accepted = self.peers.find(packet.source).map(|peer| &peer.accepted);
+        let accepted = self.peers.find(packet.source).and_then(Peer::accepted);
         let novelty = accepted.map_or(Novelty::Fresh, |accepted| accepted.judge(sequence, moment, guard, packet.way()));
         if novelty == Novelty::Replayed || !self.peers.admits(now, packet.source) {
             return Err(Discard::Replay.into());
@@ -147,7 +148,8 @@ impl VirtualRouter {
     /// living Master is.
     fn may_follow(&self, now: Instant, source: IpAddr, sequence: Sequence, guard: ReplayGuard) -> bool {
         let Some(peer) = self.peers.find(source) else { return true };
-        if peer.accepted.last().is_none_or(|last| sequence.is_after(last)) {
+        let last = peer.accepted().and_then(Accepted::last);
+        if last.is_none_or(|last| sequence.is_after(last)) {
             return true;
         }
         let patience = window_of(guard) + self.master_down_interval();
@@ -166,7 +168,7 @@ impl VirtualRouter {
         }
         let era = out.clock.moment().era;
         let Some(peer) = self.peers.entry(now, source) else { return };
-        peer.accepted.accept(signed.sequence, era, signed.guard, way);
+        peer.accepted_mut().accept(signed.sequence, era, signed.guard, way);
         let is_told = peer.note_clock(now, skew, signed.guard);
         if let (true, ReplayGuard::Time { window }) = (is_told, signed.guard) {
             out.event(router, EventKind::ClockSkew { peer: source, skew, window });

@@ -69,7 +69,7 @@ impl Node {
 impl VirtualRouter {
     /// Stays away from here on; a Master resigns and keeps its addresses until its successor is heard.
     fn drain(&mut self, now: Instant, words: Arc<str>, out: &mut Outbox) {
-        self.drained = Some(Drained { words: Arc::clone(&words), told_at: None });
+        self.drained = Some(Box::new(Drained { words: Arc::clone(&words), told_at: None }));
         self.forgo(out);
         let reason = Reason::Drained { words };
         match &self.state {

@@ -21,7 +21,7 @@ impl VirtualRouter {
     pub fn relocate(&mut self, local: Result<Local, Reason>, out: &mut Outbox) {
         let before = self.local.map(|local| local.interface);
         self.local = local.as_ref().ok().copied();
-        self.trouble = local.err();
+        self.trouble = local.err().map(Box::new);
         if !self.is_started && before.is_some() && before != self.local.map(|local| local.interface) {
             self.repeat_at = None;
             self.release(out);
@@ -37,10 +37,11 @@ impl VirtualRouter {
 
     /// Notes what keeps it from holding its addresses; `None`: it is over.
     pub fn dispossess(&mut self, trouble: Option<Trouble>) {
-        self.dispossession = trouble.map(|trouble| match trouble {
+        let reason = trouble.map(|trouble| match trouble {
             Trouble::Removed { address, count } => Reason::Removed { address, count },
             Trouble::Taken { address, mac } => Reason::AddressTaken { address, mac: Mac(mac) },
         });
+        self.dispossession = reason.map(Box::new);
     }
 
     /// Begins to take part as soon as nothing keeps it out.
@@ -80,16 +81,17 @@ impl VirtualRouter {
 
     /// Returns the fault that it has itself, whatever the other members of its group have.
     pub fn own_fault(&self) -> Option<Reason> {
-        self.trouble.clone().or_else(|| self.dispossession.clone()).or_else(|| self.health.failure())
+        let here = self.trouble.as_deref().or(self.dispossession.as_deref());
+        here.cloned().or_else(|| self.health.failure())
     }
 
     /// Says whether a fault that was told lasts. A wait for a check gives way to any fault.
     fn still_holds(&self, known: &Reason) -> bool {
         match known {
-            Reason::InterfaceMissing | Reason::LinkDown | Reason::NoAddress => self.trouble.as_ref() == Some(known),
+            Reason::InterfaceMissing | Reason::LinkDown | Reason::NoAddress => self.trouble.as_deref() == Some(known),
             // A later one of its kind is no news.
-            Reason::Removed { .. } => matches!(self.dispossession, Some(Reason::Removed { .. })),
-            Reason::AddressTaken { .. } => matches!(self.dispossession, Some(Reason::AddressTaken { .. })),
+            Reason::Removed { .. } => matches!(self.dispossession.as_deref(), Some(Reason::Removed { .. })),
+            Reason::AddressTaken { .. } => matches!(self.dispossession.as_deref(), Some(Reason::AddressTaken { .. })),
             Reason::CheckFailed { check, .. } => self.health.is_failed_by(check),
             Reason::GroupFault { member } => self.faulty_mate.as_ref() == Some(member),
             Reason::AwaitingCheck { .. }
@@ -139,7 +141,7 @@ impl VirtualRouter {
     /// Says whether a handover would be worse than none: who loses an address again and again cannot answer for it until a
     /// successor does, and nobody waits for a successor that is not there.
     fn withdraws_first(&self) -> bool {
-        match &self.dispossession {
+        match self.dispossession.as_deref() {
             Some(Reason::AddressTaken { .. }) => self.peers.is_empty(),
             Some(_) => true,
             None => false,

@@ -32,6 +32,8 @@ mod clock;
 mod deadlines;
 pub mod drain;
 pub mod election;
+#[cfg(test)]
+mod footprint;
 mod handover;
 pub mod health;
 mod initialize;

@@ -147,7 +147,7 @@ impl Node {
 
     /// Takes out the next wish or fact; `None` when there is none until the next [`Self::handle`].
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.queue.pop_front()
+        self.out.pop()
     }
 
     /// Returns when [`Input::Timeout`] is due; `None`: only an input can change anything.

@@ -18,6 +18,15 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
+    /// Takes out the next output. What was queued in a burst (thousands take over at once) takes no room for long.
+    pub fn pop(&mut self) -> Option<Output> {
+        let output = self.queue.pop_front();
+        if output.is_none() && self.queue.capacity() > QUEUE_KEPT {
+            self.queue = VecDeque::new();
+        }
+        output
+    }
+
     pub fn push(&mut self, output: Output) {
         self.queue.push_back(output);
     }
@@ -38,3 +47,6 @@ impl Outbox {
         start..self.bytes.len() as u32
     }
 }
+
+/// Room for outputs that is kept from turn to turn: what thousands of routers want in an ordinary one.
+const QUEUE_KEPT: usize = 2048;

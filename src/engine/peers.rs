@@ -38,14 +38,21 @@ pub(super) struct Peer {
     /// The checksum form of its last version 3 IPv4 advert.
     pub form: Option<ChecksumForm>,
     form_told_at: Option<Instant>,
+    /// `None`: nothing of it.
+    rest: Option<Box<Rest>>,
+}
+
+/// What is known only of a node that signs, differs, or has packets refused: few do.
+#[derive(Debug, Default)]
+struct Rest {
     differences: Vec<Difference>,
     /// Refused packets that bear its address.
-    pub discarded: Tally,
+    discarded: Tally,
     /// What was told of those.
-    pub mute: Mute,
+    mute: Mute,
     /// The trailers that were accepted from it.
-    pub accepted: Accepted,
-    pub clock: Option<ClockOffset>,
+    accepted: Accepted,
+    clock: Option<ClockOffset>,
     skew_told_at: Option<Instant>,
 }
 
@@ -83,7 +90,7 @@ impl Peers {
                     let priority = if known.last_heard_at.is_some() { known.priority } else { peer.priority };
                     Peer { configured: peer.configured, priority, ..known }
                 }
-                None => Peer { accepted: accepted_of(&self.former, peer.address), ..peer },
+                None => peer.with_marks(&self.former),
             });
         }
         let is_heard = |peer: &Peer| peer.last_heard_at.is_some();
@@ -99,7 +106,7 @@ impl Peers {
     pub fn inherit(&mut self, former: Vec<(IpAddr, Accepted)>) {
         self.former = former;
         for peer in &mut self.peers {
-            peer.accepted = accepted_of(&self.former, peer.address);
+            peer.restore(&self.former);
         }
     }
 
@@ -113,8 +120,8 @@ impl Peers {
     fn remember(&mut self, peers: &[Peer]) {
         for peer in peers {
             self.former.retain(|(address, _)| *address != peer.address);
-            if !peer.accepted.is_empty() {
-                self.former.push((peer.address, peer.accepted.clone()));
+            if let Some(accepted) = peer.accepted().filter(|accepted| !accepted.is_empty()) {
+                self.former.push((peer.address, accepted.clone()));
             }
         }
         let surplus = self.former.len().saturating_sub(FORMER_MAX);
@@ -158,8 +165,7 @@ impl Peers {
         {
             self.peers.remove(silent);
         }
-        let accepted = accepted_of(&self.former, address);
-        self.peers.push(Peer { accepted, ..Peer::new(address) });
+        self.peers.push(Peer::new(address).with_marks(&self.former));
         self.peers.last_mut()
     }
 
@@ -206,13 +212,17 @@ impl Peers {
 
     /// Returns plain values for status.
     pub fn snapshot(&self) -> Vec<PeerSnapshot> {
-        let value = |peer: &Peer| PeerSnapshot {
-            address: peer.address,
-            last_heard_at: peer.last_heard_at,
-            priority: peer.priority,
-            differences: peer.differences.iter().filter(|d| d.is_present).map(|d| d.what).collect(),
-            discarded: peer.discarded.clone(),
-            clock: peer.clock,
+        let value = |peer: &Peer| {
+            let rest = peer.rest.as_deref();
+            let differences = rest.map(|rest| rest.differences.iter().filter(|it| it.is_present).map(|it| it.what));
+            PeerSnapshot {
+                address: peer.address,
+                last_heard_at: peer.last_heard_at,
+                priority: peer.priority,
+                differences: differences.map(Iterator::collect).unwrap_or_default(),
+                discarded: rest.map(|rest| rest.discarded.clone()).unwrap_or_default(),
+                clock: rest.and_then(|rest| rest.clock),
+            }
         };
         self.peers.iter().map(value).collect()
     }
@@ -227,25 +237,52 @@ impl Peer {
             configured: None,
             form: None,
             form_told_at: None,
-            differences: Vec::new(),
-            discarded: Tally::default(),
-            mute: Mute::default(),
-            accepted: Accepted::default(),
-            clock: None,
-            skew_told_at: None,
+            rest: None,
         }
+    }
+
+    fn with_marks(mut self, former: &[(IpAddr, Accepted)]) -> Self {
+        self.restore(former);
+        self
+    }
+
+    /// Takes over what was accepted of it before, or that nothing was.
+    fn restore(&mut self, former: &[(IpAddr, Accepted)]) {
+        let known = former.iter().find(|(known, _)| *known == self.address).map(|(_, accepted)| accepted);
+        match (known, &mut self.rest) {
+            (Some(accepted), _) => self.accepted_mut().clone_from(accepted),
+            (None, Some(rest)) => rest.accepted = Accepted::default(),
+            (None, None) => {}
+        }
+    }
+
+    /// Returns what was accepted of it; `None`: nothing.
+    pub fn accepted(&self) -> Option<&Accepted> {
+        self.rest.as_deref().map(|rest| &rest.accepted)
+    }
+
+    /// Returns what was accepted of it, for adding to it.
+    pub fn accepted_mut(&mut self) -> &mut Accepted {
+        &mut self.rest.get_or_insert_default().accepted
+    }
+
+    /// Returns the counts of its refused packets, and what was told of those.
+    pub fn refusals(&mut self) -> (&mut Tally, &mut Mute) {
+        let rest = self.rest.get_or_insert_default();
+        (&mut rest.discarded, &mut rest.mute)
     }
 
     /// Notes how far its clock is from ours; says whether to tell of it, at most once within [`TELL_AGAIN`].
     pub fn note_clock(&mut self, now: Instant, skew: ClockOffset, guard: ReplayGuard) -> bool {
-        self.clock = Some(skew);
+        let rest = self.rest.get_or_insert_default();
+        rest.clock = Some(skew);
         let is_far = match guard {
             ReplayGuard::Time { window } => skew.length > window / 2,
             ReplayGuard::Monotonic => false,
         };
-        let is_told = is_far && self.skew_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN);
+        let is_told = is_far && rest.skew_told_at.is_none_or(|at| now.since(at) >= TELL_AGAIN);
         if is_told {
-            self.skew_told_at = Some(now);
+            rest.skew_told_at = Some(now);
         }
         is_told
     }
@@ -262,28 +299,27 @@ impl Peer {
 
     /// Notes in what its advert differs; calls `tell` for each difference that was not told within [`TELL_AGAIN`].
     pub fn compare(&mut self, now: Instant, found: &[Mismatch], mut tell: impl FnMut(Mismatch)) {
-        for known in &mut self.differences {
+        if found.is_empty() && self.rest.is_none() {
+            return;
+        }
+        let differences = &mut self.rest.get_or_insert_default().differences;
+        for known in &mut *differences {
             known.is_present = found.iter().any(|what| is_same_kind(*what, known.what));
         }
         for &what in found {
-            match self.differences.iter_mut().find(|known| is_same_kind(known.what, what)) {
+            match differences.iter_mut().find(|known| is_same_kind(known.what, what)) {
                 Some(known) if known.what == what || now.since(known.told_at) < TELL_AGAIN => known.what = what,
                 Some(known) => {
                     *known = Difference { what, is_present: true, told_at: now };
                     tell(what);
                 }
                 None => {
-                    self.differences.push(Difference { what, is_present: true, told_at: now });
+                    differences.push(Difference { what, is_present: true, told_at: now });
                     tell(what);
                 }
             }
         }
     }
-}
-
-/// Returns what was accepted of a sender.
-fn accepted_of(former: &[(IpAddr, Accepted)], address: IpAddr) -> Accepted {
-    former.iter().find(|(known, _)| *known == address).map(|(_, accepted)| accepted.clone()).unwrap_or_default()
 }
 
 /// For as long as a stamp may be fresh: it may be one window ahead when it comes.
@@ -341,6 +377,6 @@ mod tests {
         }
         assert_eq!(told, [count(2), count(4)]);
         peer.compare(Instant::from_nanos(0), &[], |_| unreachable!());
-        assert!(peer.differences.iter().all(|known| !known.is_present));
+        assert!(peer.rest.unwrap().differences.iter().all(|known| !known.is_present));
     }
 }

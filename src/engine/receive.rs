@@ -55,8 +55,9 @@ impl VirtualRouter {
         self.counters.discarded.add(refusal.reason);
         let mute = match self.peers.find_mut(source) {
             Some(peer) => {
-                peer.discarded.add(refusal.reason);
-                &mut peer.mute
+                let (discarded, mute) = peer.refusals();
+                discarded.add(refusal.reason);
+                mute
             }
             None => &mut self.mute,
         };

@@ -41,10 +41,10 @@ pub(super) struct VirtualRouter {
     pub handover: Option<Handover>,
     /// When its resignation is sent again.
     pub repeat_at: Option<Instant>,
-    /// What is wrong with the interface.
-    pub trouble: Option<Reason>,
+    /// What is wrong with the interface. Apart, as all that few routers have at any time.
+    pub trouble: Option<Box<Reason>>,
     /// What keeps it from holding its addresses.
-    pub dispossession: Option<Reason>,
+    pub dispossession: Option<Box<Reason>>,
     pub health: Health,
     /// The member of its group whose fault keeps it out.
     pub faulty_mate: Option<Arc<str>>,
@@ -64,11 +64,11 @@ pub(super) struct VirtualRouter {
     pub reason: Reason,
     pub is_started: bool,
     /// It was Master until a moment ago, in another process.
-    pub adoption: Option<Adoption>,
+    pub adoption: Option<Box<Adoption>>,
     /// Its priority of then, while checks that made it have not answered yet.
     pub vouched: Option<Priority>,
     /// It stays away on request.
-    pub drained: Option<Drained>,
+    pub drained: Option<Box<Drained>>,
 }
 
 /// Where a router's adverts leave from.
@@ -89,7 +89,7 @@ impl VirtualRouter {
             state: State::Initialize { held_back: None },
             handover: None,
             repeat_at: None,
-            trouble: Some(Reason::InterfaceMissing),
+            trouble: Some(Box::new(Reason::InterfaceMissing)),
             dispossession: None,
             health,
             faulty_mate: None,
@@ -122,7 +122,7 @@ impl VirtualRouter {
             }
         };
         let handover = self.handover.map(|handover| handover.release_at);
-        let adoption = self.adoption.map(|adoption| adoption.until);
+        let adoption = self.adoption.as_ref().map(|adoption| adoption.until);
         own.into_iter().chain(handover).chain(self.repeat_at).chain(adoption).min()
     }
 
@@ -139,7 +139,7 @@ impl VirtualRouter {
         if matches!(&self.state, State::Backup(backup) if backup.down_at <= now && !backup.is_willing) {
             return self.backup_expires(now, out);
         }
-        if self.adoption.is_some_and(|adoption| adoption.until <= now) {
+        if self.adoption.as_ref().is_some_and(|adoption| adoption.until <= now) {
             self.forgo(out);
         }
         if self.repeat_at.is_some_and(|at| at <= now) {

@@ -101,6 +101,7 @@ impl VirtualRouter {
                 let range = out.append(|place| place.extend_from_slice(&bytes));
                 if is_usual {
                     self.adverts.prepared.retain(|prepared| prepared.destination != destination);
+                    self.adverts.prepared.reserve_exact(1);
                     self.adverts.prepared.push(Prepared { destination, form, bytes: bytes.into_boxed_slice() });
                 }
                 range

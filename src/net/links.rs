@@ -23,8 +23,8 @@ pub struct Watch {
     pub fixed: HashSet<IpAddr>,
     /// Configured source addresses, wherever they are.
     pub sources: HashSet<IpAddr>,
-    /// Where VIPs belong that nobody but a Master may hold: interface, address, prefix length.
-    pub homes: HashSet<(String, IpAddr, u8)>,
+    /// Where VIPs belong that nobody but a Master may hold: by interface, address and prefix length.
+    pub homes: BTreeMap<String, HashSet<(IpAddr, u8)>>,
     /// How long an interface's own address may be away before it is told: half the shortest interval, half a second at most.
     pub patience: Duration,
 }
@@ -41,7 +41,8 @@ impl Watch {
                 watch.interfaces.extend(vip.interface.clone());
                 if !router.is_owner() {
                     let interface = vip.interface.as_ref().unwrap_or(&router.interface);
-                    watch.homes.insert((interface.clone(), vip.address, vip.prefix_len));
+                    let home = watch.homes.entry(interface.clone()).or_default();
+                    home.insert((vip.address, vip.prefix_len));
                     watch.vips.insert(vip.address);
                 }
             }
@@ -286,7 +287,8 @@ impl Links {
         let vips = self.links.values().flat_map(|view| view.vips.values().map(|address| (&view.link.name, address)));
         let is_ours = |(name, address): &(&String, &Address)| {
             let Place { address: vip, prefix_len, .. } = address.place;
-            address.protocol == OUR_PROTOCOL || self.watch.homes.contains(&((*name).clone(), vip, prefix_len))
+            let home = self.watch.homes.get(*name);
+            address.protocol == OUR_PROTOCOL || home.is_some_and(|home| home.contains(&(vip, prefix_len)))
         };
         vips.filter(is_ours).map(|(_, address)| address.place)
     }

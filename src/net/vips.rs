@@ -34,7 +34,8 @@ pub type VipId = (RouterKey, u16);
 /// The wanted VIPs and the work they need.
 #[derive(Debug, Default)]
 pub struct Vips {
-    routers: HashMap<RouterKey, Router>,
+    /// Apart from the table, of which half may be free.
+    routers: HashMap<RouterKey, Box<Router>>,
     /// Who wants what; nearly always one.
     wanted: HashMap<Place, Vec<VipId>>,
     /// Routers with VIPs on an interface of that name.
@@ -80,7 +81,7 @@ impl Vips {
         if params.ownership.lease.is_some() {
             self.leased.insert(key);
         }
-        self.routers.insert(key, Router::new(params, self.now));
+        self.routers.insert(key, Box::new(Router::new(params, self.now)));
         self.plan_renewal();
         self.ready.push_back(key);
         self.unlooked.insert(key);
@@ -336,7 +337,7 @@ impl Vips {
         let room = BATCH.saturating_sub(batch.len()).min(router.grow);
         router.grow = (router.grow * 2).min(BATCH);
         for _ in 0..room {
-            let Some(index) = self.routers.get_mut(&key).and_then(Router::next) else { break };
+            let Some(index) = self.routers.get_mut(&key).and_then(|router| router.next()) else { break };
             let Some(vip) = params.vips.get(usize::from(index)) else { continue };
             if self.phase((key, index)) == Some(Phase::Fresh) {
                 self.place((key, index), vip, &params, links);

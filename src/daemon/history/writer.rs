@@ -50,8 +50,11 @@ impl State {
             Pending::Entry(n) => Some(Line::Entry(Box::new(entry(n)?.clone()))),
             Pending::Finding(of) => Some(Line::Finding { of, finding: entry(of)?.finding.clone()? }),
         };
-        let lines: Vec<Vec<u8>> = pending.iter().filter_map(line).map(|line| file::to_line(&line)).collect();
-        (lines.concat(), lines.len())
+        let lines = pending.iter().filter_map(line).map(|line| file::to_line(&line));
+        lines.fold((Vec::new(), 0), |(mut bytes, count), line| {
+            bytes.extend_from_slice(&line);
+            (bytes, count + 1)
+        })
     }
 }
 
