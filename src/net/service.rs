@@ -28,7 +28,7 @@ use super::introduce::Introductions;
 use super::links::{Change, Links, Watch};
 use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor};
 use super::notice::Notice;
-use super::prober::Prober;
+use super::prober::Ears;
 use super::routes::{self, Routes};
 use super::trouble::Troubles;
 use super::vips::{Job, Vips};
@@ -162,11 +162,9 @@ pub struct NetService<F> {
     troubles: Troubles,
     conflicts: Conflicts,
     introductions: Introductions,
-    /// There while answers are awaited.
-    prober: Option<Prober>,
+    prober: Ears,
     asking: Asking,
-    /// There while a host is asked.
-    asker: Option<Prober>,
+    asker: Ears,
     /// There while there are routes or rules to follow.
     follower: Option<RouteMonitor>,
     announcer: Announcer,
@@ -215,9 +213,9 @@ impl<F: FnMut(Report)> NetService<F> {
             troubles: Troubles::default(),
             conflicts: Conflicts::default(),
             introductions: Introductions::default(),
-            prober: None,
+            prober: Ears::default(),
             asking: Asking::default(),
-            asker: None,
+            asker: Ears::default(),
             follower: None,
             announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
             requests: Requests::open().map_err(failed("a netlink socket for requests"))?,
