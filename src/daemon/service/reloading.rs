@@ -148,7 +148,7 @@ impl Service {
                 self.journal.borrow().note(read_clocks(), Level::Error, Kind::Reload, &words);
             }
         }
-        let summary = self.told.borrow().clone();
+        let summary = self.last_summary();
         systemd::ready(if summary.is_empty() { "started" } else { &summary });
         result
     }
@@ -239,7 +239,7 @@ impl Service {
     async fn follow_up(self: &Rc<Self>, reloaded: &Reloaded, prepared: Prepared, net: &Net) {
         let before = self.params.replace(Arc::clone(&prepared.params));
         let after = prepared.params;
-        let began = |key: &RouterKey| self.states.borrow().get(key).is_some_and(|state| *state != StateName::Init);
+        let began = |key: &RouterKey| self.states.borrow().of(*key).is_some_and(|state| state != StateName::Init);
         {
             let mut routers = self.routers.borrow_mut();
             let old = std::mem::replace(&mut *routers, reloaded.routers.iter().cloned().collect());
@@ -253,7 +253,7 @@ impl Service {
             routers.extend(old.into_iter().filter(|(key, _)| self.reloading.is_parting(*key)));
         }
         let is_live = |key: &RouterKey| self.routers.borrow().contains_key(key);
-        self.states.borrow_mut().retain(|key, _| is_live(key));
+        self.states.borrow_mut().retain(|key| is_live(&key));
         self.journal.borrow_mut().replace_checks(&after.checks);
         self.identify(prepared.node);
         if before.hooks != after.hooks {
