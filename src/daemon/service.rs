@@ -218,11 +218,7 @@ impl Service {
                     }
                     let _ = net.send(Wish::Beat(beat)).await;
                 }
-                () = self.patience() => {
-                    let now = read_clocks().mono;
-                    self.hooks.tell(now);
-                    self.summarize(now);
-                }
+                () = self.patience() => self.tell_late(),
                 () = self.upgrading.begun.notified() => self.bring_to_rest(),
                 () = self.upgrading.rested.notified() => return self.become_other(netting).await,
             }
@@ -281,6 +277,13 @@ impl Service {
             Some(at) => sleep(at.since(read_clocks().mono)).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Tells what waited long enough.
+    fn tell_late(&self) {
+        let now = read_clocks().mono;
+        self.hooks.tell(now);
+        self.summarize(now);
     }
 
     /// Does what the protocol thread wants; waits while the network service has no room for more.
