@@ -35,6 +35,7 @@ mod hooks;
 mod intruder;
 mod laboratory;
 mod load;
+mod many;
 mod measure;
 mod metrics;
 mod neighbours;
