@@ -9,12 +9,13 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::apart;
 use super::channel::ReloadRefusal;
-use super::start::{host_name, local_addresses};
+use super::start::host_name;
 use crate::config::{self, DaemonSettings, LocalHost, Problems, Unplaced};
 use crate::control::changes::{Changes, Update};
 use crate::engine::change::{Fate, Plan};
@@ -53,8 +54,6 @@ pub(super) enum ReloadError {
     Config(Problems),
     /// It does not say which node this is.
     Unplaced(Unplaced),
-    /// The addresses of this host cannot be read.
-    System(std::io::Error),
     /// The protocol thread cannot.
     Refused(ReloadRefusal),
     /// The daemon stops.
@@ -66,7 +65,7 @@ impl ReloadError {
     pub fn problems(&self) -> Vec<String> {
         match self {
             Self::Config(_) | Self::Unplaced(_) => self.to_string().lines().map(str::to_owned).collect(),
-            Self::System(_) | Self::Refused(_) | Self::Stopping => Vec::new(),
+            Self::Refused(_) | Self::Stopping => Vec::new(),
         }
     }
 }
@@ -76,23 +75,20 @@ impl fmt::Display for ReloadError {
         match self {
             Self::Config(problems) => problems.fmt(f),
             Self::Unplaced(unplaced) => unplaced.fmt(f),
-            Self::System(error) => write!(f, "cannot read the addresses of this host: {error}"),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Stopping => f.write_str("the daemon is stopping"),
         }
     }
 }
 
-/// Reads the configuration and finds this host in it; blocks.
+/// Reads the configuration and finds this host in it; blocks. `addresses`: those of this host.
 ///
 /// At start the daemon waits for an address that is not there yet; here it goes on as it was.
-pub(super) fn prepare(source: &Source) -> Result<Prepared, ReloadError> {
+pub(super) fn prepare(source: &Source, addresses: &[IpAddr]) -> Result<Prepared, ReloadError> {
     let loaded = apart::load(&source.path, source.format).map_err(ReloadError::Config)?;
     let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-    let addresses: Vec<_> =
-        local_addresses().map_err(ReloadError::System)?.into_iter().map(|(_, address)| address).collect();
     let host_name = host_name();
-    let host = LocalHost { addresses: &addresses, host_name: &host_name };
+    let host = LocalHost { addresses, host_name: &host_name };
     let params = loaded.config.for_this_host(&host).map_err(ReloadError::Unplaced)?;
     let needs_restart = needing_restart(&source.settings, &loaded.config.daemon);
     let (node, metrics) = (loaded.config.node_name(&host), loaded.config.daemon.metrics.clone());

@@ -14,6 +14,7 @@ mod remembering;
 mod reports;
 mod rivals;
 mod showing;
+mod standing;
 mod upgrading;
 
 use std::cell::RefCell;
@@ -47,7 +48,7 @@ use crate::control::server::Server;
 use crate::control::status::Identity;
 use crate::control::upgrade::UpgradeStatus;
 use crate::engine::input::{CheckKey, RouterKey};
-use crate::engine::output::{Event, EventKind, Output, StateName};
+use crate::engine::output::{Event, EventKind, Output};
 use crate::engine::params::{CheckParams, Fixed, NodeParams, RouterParams};
 use crate::engine::time::Now;
 use crate::net::links::Watch;
@@ -57,6 +58,7 @@ pub(super) use failure::ServiceFailure;
 use reloading::{Order, Reloading};
 use remembering::remember_start;
 use showing::Showing;
+use standing::{States, Told};
 use upgrading::Upgrading;
 
 /// What the service thread is to know from the start.
@@ -103,9 +105,8 @@ pub(super) struct Service {
     showing: Showing,
     /// Leases wait for a sign of life of the protocol thread.
     pulse: Notify,
-    states: RefCell<BTreeMap<RouterKey, StateName>>,
-    /// The last summary for the service manager.
-    told: RefCell<String>,
+    states: RefCell<States>,
+    told: RefCell<Told>,
 }
 
 impl Service {
@@ -217,7 +218,7 @@ impl Service {
                     }
                     let _ = net.send(Wish::Beat(beat)).await;
                 }
-                () = self.patience() => self.hooks.tell(read_clocks().mono),
+                () = self.patience() => self.tell_late(),
                 () = self.upgrading.begun.notified() => self.bring_to_rest(),
                 () = self.upgrading.rested.notified() => return self.become_other(netting).await,
             }
@@ -272,10 +273,17 @@ impl Service {
 
     /// Waits until something is to be told although what it waits for has not happened.
     async fn patience(&self) {
-        match self.hooks.deadline() {
+        match self.hooks.deadline().into_iter().chain(self.summary_at()).min() {
             Some(at) => sleep(at.since(read_clocks().mono)).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Tells what waited long enough.
+    fn tell_late(&self) {
+        let now = read_clocks().mono;
+        self.hooks.tell(now);
+        self.summarize(now);
     }
 
     /// Does what the protocol thread wants; waits while the network service has no room for more.
@@ -330,7 +338,7 @@ impl Service {
             }
             ToService::Finished => {}
         }
-        self.summarize();
+        self.summarize(read_clocks().mono);
     }
 
     /// Takes note of what ends a router that a reload ended.
@@ -389,24 +397,12 @@ impl Service {
         if let (EventKind::Transition(transition), Some(router)) = (&event.kind, event.router) {
             let mut states = self.states.borrow_mut();
             if self.reloading.is_parting(router) {
-                states.remove(&router);
+                states.remove(router);
             } else {
-                states.insert(router, transition.to);
+                states.set(router, transition.to);
             }
         }
         mark
-    }
-
-    /// Tells the service manager how many instances are in which state, if that is different from the last time.
-    fn summarize(&self) {
-        let states = self.states.borrow();
-        let count = |state| states.values().filter(|known| **known == state).count();
-        let summary = systemd::summary(count(StateName::Master), count(StateName::Backup), count(StateName::Fault));
-        let mut told = self.told.borrow_mut();
-        if *told != summary {
-            systemd::status(&summary);
-            *told = summary;
-        }
     }
 
     fn signal(self: &Rc<Self>, signal: Signal) {

@@ -133,7 +133,8 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
         .map_err(StartError::Control)?;
 
     let (protocol, inbox) = to_protocol().map_err(StartError::System)?;
-    let (to_service, from_protocol) = mpsc::channel(CAPACITY);
+    // At a takeover each router says two things, and none is to be lost; room that is not used costs nothing.
+    let (to_service, from_protocol) = mpsc::channel(CAPACITY + 2 * params.routers.len());
     let mut node = Node::new(&params);
     let routers: Routers = node.routers().map(|(key, params)| (key, Arc::clone(params))).collect();
     let drains = drains(&mut node, &state_dir);

@@ -4,7 +4,7 @@
 //! gone. Either has a limit, a newer state replaces one that was not told yet, and a group is told after its members.
 //! INIT comes at once: it ends what goes on for the state before. No I/O, no clock. One stop before: `daemon::service`. One stop after: `notify`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -19,6 +19,12 @@ pub(super) struct Telling {
     routers: BTreeMap<RouterKey, Seat>,
     groups: Vec<Group>,
     serial: u64,
+    /// Routers of which something changed since it was last looked at what is due.
+    touched: BTreeSet<RouterKey>,
+    /// Routers of which a state waits, by when it is told at the latest.
+    limits: BTreeSet<(Instant, RouterKey)>,
+    /// Places of groups of which a state waits.
+    waiting: BTreeSet<usize>,
 }
 
 /// Something to be told.
@@ -94,7 +100,7 @@ impl Telling {
             state: StateName::Init,
             told: StateName::Init,
         };
-        Self { routers: routers.map(|(key, router)| (key, seat(router))).collect(), groups, serial: 0 }
+        Self { routers: routers.map(|(key, router)| (key, seat(router))).collect(), groups, ..Self::default() }
     }
 
     /// Goes on with other routers and groups; what is known of those that are still there stays.
@@ -115,13 +121,19 @@ impl Telling {
                 (group.pending, group.state, group.told) = (known.pending, known.state, known.told);
             }
         }
-        *self = Self { serial: self.serial, ..new };
+        new.serial = self.serial;
+        new.touched = new.routers.keys().copied().collect();
+        let limit = |(key, seat): (&RouterKey, &Seat)| Some((seat.pending.as_ref()?.until, *key));
+        new.limits = new.routers.iter().filter_map(limit).collect();
+        new.waiting = (0..).zip(&new.groups).filter(|(_, group)| group.pending.is_some()).map(|(at, _)| at).collect();
+        *self = new;
     }
 
     /// A router's addresses are wanted.
     pub fn acquire(&mut self, router: RouterKey) {
         if let Some(seat) = self.routers.get_mut(&router) {
             seat.addresses = Addresses::Wanted(std::iter::once(0..seat.vips).filter(|all| !all.is_empty()).collect());
+            self.touched.insert(router);
         }
     }
 
@@ -129,6 +141,7 @@ impl Telling {
     pub fn announce(&mut self, router: RouterKey, vips: &Range<u16>) {
         if let Some(Seat { addresses: Addresses::Wanted(missing), .. }) = self.routers.get_mut(&router) {
             *missing = missing.iter().flat_map(|range| without(range, vips)).collect();
+            self.touched.insert(router);
         }
     }
 
@@ -148,6 +161,7 @@ impl Telling {
             && seat.addresses == Addresses::Leaving(withdrawal)
         {
             seat.addresses = Addresses::Gone;
+            self.touched.insert(router);
         }
     }
 
@@ -156,12 +170,18 @@ impl Telling {
         let Some(seat) = self.routers.get_mut(&router) else { return };
         seat.state = transition.to;
         let until = at.mono + patience(transition.to);
-        seat.pending = Some(Pending { at, transition: transition.clone(), until });
+        if let Some(before) = seat.pending.replace(Pending { at, transition: transition.clone(), until }) {
+            self.limits.remove(&(before.until, router));
+        }
+        self.limits.insert((until, router));
+        self.touched.insert(router);
     }
 
     /// A group changed its state.
     pub fn enter_group(&mut self, at: Now, transition: &GroupTransition) {
-        let Some(group) = self.groups.iter_mut().find(|group| *group.name == *transition.group) else { return };
+        let found = (0..).zip(&mut self.groups).find(|(_, group)| *group.name == *transition.group);
+        let Some((place, group)) = found else { return };
+        self.waiting.insert(place);
         group.state = transition.to;
         let until = at.mono + patience(transition.to) + GROUP_PATIENCE;
         group.pending = Some(Pending { at, transition: transition.clone(), until });
@@ -171,6 +191,7 @@ impl Telling {
     pub fn correct(&mut self, at: Now, router: RouterKey, transition: &Transition, wants_vips: bool) {
         let Some(seat) = self.routers.get_mut(&router) else { return };
         seat.addresses = if wants_vips { Addresses::Wanted(Vec::new()) } else { Addresses::Gone };
+        self.touched.insert(router);
         if seat.state != transition.to {
             self.enter(at, router, transition);
         }
@@ -187,21 +208,28 @@ impl Telling {
     /// Takes what is to be told at this moment: routers first, then groups whose members have been told.
     pub fn take_due(&mut self, now: Instant) -> Vec<Told> {
         let mut told = Vec::new();
-        for (&router, seat) in &mut self.routers {
+        let mut looked_at = std::mem::take(&mut self.touched);
+        looked_at.extend(self.limits.iter().take_while(|(until, _)| *until <= now).map(|(_, router)| *router));
+        for router in looked_at {
+            let Some(seat) = self.routers.get_mut(&router) else { continue };
             let is_true = |pending: &mut Pending<Transition>| {
                 pending.until <= now || is_true(pending.transition.to, &seat.addresses)
             };
             if let Some(pending) = seat.pending.take_if(is_true) {
+                self.limits.remove(&(pending.until, router));
                 let from = std::mem::replace(&mut seat.told, pending.transition.to);
                 told.push(Told::Instance(pending.at, router, Transition { from, ..pending.transition }));
             }
         }
-        for group in &mut self.groups {
+        for place in std::mem::take(&mut self.waiting) {
+            let Some(group) = self.groups.get_mut(place) else { continue };
             let is_waiting = |key: &RouterKey| self.routers.get(key).is_some_and(|seat| seat.pending.is_some());
             let is_complete = !group.members.iter().any(is_waiting);
             if let Some(pending) = group.pending.take_if(|pending| is_complete || pending.until <= now) {
                 let from = std::mem::replace(&mut group.told, pending.transition.to);
                 told.push(Told::Group(pending.at, GroupTransition { from, ..pending.transition }));
+            } else {
+                self.waiting.insert(place);
             }
         }
         told
@@ -209,15 +237,17 @@ impl Telling {
 
     /// Returns when something is told at the latest; `None`: nothing waits.
     pub fn deadline(&self) -> Option<Instant> {
-        let routers = self.routers.values().filter_map(|seat| Some(seat.pending.as_ref()?.until));
-        let groups = self.groups.iter().filter_map(|group| Some(group.pending.as_ref()?.until));
-        routers.chain(groups).min()
+        let router = self.limits.first().map(|(until, _)| *until);
+        let groups = self.waiting.iter().filter_map(|place| Some(self.groups.get(*place)?.pending.as_ref()?.until));
+        groups.chain(router).min()
     }
 
     /// Forgets what waits: something else is told instead.
     pub fn clear(&mut self) {
         self.routers.values_mut().for_each(|seat| seat.pending = None);
         self.groups.iter_mut().for_each(|group| group.pending = None);
+        self.limits.clear();
+        self.waiting.clear();
     }
 }
 

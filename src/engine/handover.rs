@@ -44,16 +44,16 @@ impl Handover {
         }
     }
 
-    /// Begins because a better Master was heard; `vips`: how many addresses it has to put up.
-    pub fn yield_to(now: Instant, vips: usize, successor: Successor) -> Self {
-        Self { release_at: now + overlap(vips), vacant_at: now, successor: Some(successor), is_resignation: false }
+    /// Begins because a better Master was heard, which takes the [`overlap`] to be known.
+    pub fn yield_to(now: Instant, overlap: Duration, successor: Successor) -> Self {
+        Self { release_at: now + overlap, vacant_at: now, successor: Some(successor), is_resignation: false }
     }
 
     /// A Master was heard; the first one counts.
-    pub fn succeed(&mut self, now: Instant, vips: usize, successor: Successor) {
+    pub fn succeed(&mut self, now: Instant, overlap: Duration, successor: Successor) {
         if self.successor.is_none() {
             self.successor = Some(successor);
-            self.release_at = self.release_at.min(now + overlap(vips));
+            self.release_at = self.release_at.min(now + overlap);
         }
     }
 }
@@ -64,8 +64,12 @@ pub(super) fn repetition(now: Instant, interval: Duration) -> Instant {
 }
 
 /// Returns how long a successor takes from its first advert until the neighbours know it, on a busy host.
-fn overlap(vips: usize) -> Duration {
-    OVERLAP + OVERLAP_PER_VIP * u32::try_from(vips).unwrap_or(u32::MAX)
+///
+/// `vips`: how many addresses it has to put up. `interval`: the own advertisement interval; where that is long, clients wait
+/// for other things, and the successor is given the time of a host without a free processor.
+pub(super) fn overlap(vips: usize, interval: Duration) -> Duration {
+    let work = OVERLAP + OVERLAP_PER_VIP * u32::try_from(vips).unwrap_or(u32::MAX);
+    work.max((interval / OVERLAP_DIVISOR).min(OVERLAP_LONGEST))
 }
 
 /// Beyond one interval: what the slowest skew and a busy host may add.
@@ -77,3 +81,28 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Overlap for the first address, and for each.
 const OVERLAP: Duration = Duration::from_millis(10);
 const OVERLAP_PER_VIP: Duration = Duration::from_micros(100);
+
+/// It is no less than this part of an interval, as far as that is no longer than the limit.
+const OVERLAP_DIVISOR: u32 = 10;
+const OVERLAP_LONGEST: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlap_is_a_tenth_of_the_interval_within_its_limits() {
+        let ms = Duration::from_millis;
+        for (vips, interval, expected) in [
+            (1, ms(10), Duration::from_micros(10_100)),
+            (1, ms(100), Duration::from_micros(10_100)),
+            (0, ms(500), ms(50)),
+            (20, ms(1000), ms(100)),
+            (20, ms(40_950), ms(100)),
+            (2000, ms(10), ms(210)),
+            (2000, ms(1000), ms(210)),
+        ] {
+            assert_eq!(overlap(vips, interval), expected, "{vips} addresses, {interval:?}");
+        }
+    }
+}

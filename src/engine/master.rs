@@ -146,7 +146,7 @@ impl VirtualRouter {
     fn step_down(&mut self, now: Instant, heard: &Heard, priority: Priority, reason: Reason, out: &mut Outbox) {
         self.repeat_at = None;
         let successor = Successor { address: heard.source, farewell: Some(self.effective) };
-        self.handover = Some(Handover::yield_to(now, self.params.vips.len(), successor));
+        self.handover = Some(Handover::yield_to(now, self.overlap(), successor));
         self.enter(now, State::Backup(Backup::listen(now, now)), reason, Some(heard.source), out);
         self.accept_master(now, heard.source, priority, heard.interval);
     }

@@ -47,6 +47,8 @@ pub struct Node {
     pub(super) deadlines: Deadlines,
     pub(super) out: Outbox,
     pub(super) phase: Phase,
+    /// How many routers from the first on have handed over since this node stops.
+    parted: usize,
     /// Packets that fit no router.
     stray: Tally,
     stray_mute: Mute,
@@ -97,6 +99,7 @@ impl Node {
             deadlines: Deadlines::default(),
             out: Outbox::default(),
             phase: Phase::Waiting,
+            parted: 0,
             stray: Tally::default(),
             stray_mute: Mute::default(),
             goes_by_time: params.routers.iter().any(|router| router.auth.goes_by_time()),
@@ -130,7 +133,7 @@ impl Node {
             Input::Shutdown => self.shutdown(now),
         }
         self.bury();
-        if self.phase == Phase::Stopping && self.routers.iter().all(VirtualRouter::has_parted) {
+        if self.phase == Phase::Stopping && self.has_parted() {
             self.phase = Phase::Stopped;
             self.out.push(Output::Finished);
         }
@@ -223,6 +226,14 @@ impl Node {
         for group in 0..self.groups.len() {
             self.tell_group(now, group);
         }
+    }
+
+    /// Says whether every router has handed over; while they stop, each is looked at until it has and hardly again.
+    fn has_parted(&mut self) -> bool {
+        while self.routers.get(self.parted).is_some_and(VirtualRouter::has_parted) {
+            self.parted += 1;
+        }
+        self.parted == self.routers.len() && self.routers.iter().all(VirtualRouter::has_parted)
     }
 
     fn relocate(&mut self, now: Instant, interface: Interface) {

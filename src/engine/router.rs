@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::adopt::Adoption;
 use super::drain::Drained;
 use super::election::{master_down_interval, skew_time};
-use super::handover::{Handover, Successor};
+use super::handover::{Handover, Successor, overlap};
 use super::health::Health;
 use super::input::{Interface, RouterKey};
 use super::mute::Mute;
@@ -169,13 +169,19 @@ impl VirtualRouter {
         }
     }
 
+    /// Returns how long the addresses stay when a successor is heard.
+    pub(super) fn overlap(&self) -> Duration {
+        overlap(self.params.vips.len(), self.params.advertisement_interval.as_duration())
+    }
+
     /// Takes in an advert that passed every check.
     pub fn hear(&mut self, now: Instant, heard: &Heard, out: &mut Outbox) {
         if let Some(priority) = heard.priority.filter(|_| !matches!(self.state, State::Master(_))) {
             self.repeat_at = None;
+            let overlap = self.overlap();
             if let Some(handover) = &mut self.handover {
                 let farewell = (priority > Priority::LOWEST).then_some(Priority::LOWEST);
-                handover.succeed(now, self.params.vips.len(), Successor { address: heard.source, farewell });
+                handover.succeed(now, overlap, Successor { address: heard.source, farewell });
             }
         }
         match &self.state {

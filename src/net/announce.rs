@@ -6,7 +6,7 @@
 //! so that a long list does not keep an address waiting for the repeats of others.
 //! One stop before: [`super::service`]. One stop after: the wire.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs;
 use std::io::{self, IoSlice};
@@ -19,6 +19,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{LinkAddr, MsgFlags, MultiHeaders, sendmmsg, sendto, setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 
+use super::hash::{Map, Set};
 use super::links::Links;
 use super::vips::{VipId, Vips};
 use crate::engine::input::RouterKey;
@@ -52,7 +53,7 @@ pub struct AnnounceCounters {
 pub struct Announcer {
     socket: Socket,
     queue: Queue,
-    targets: HashMap<u32, LinkAddr>,
+    targets: Map<u32, LinkAddr>,
     credit: usize,
     counters: AnnounceCounters,
 }
@@ -85,7 +86,7 @@ impl Announcer {
         Ok(Self {
             socket,
             queue: Queue::default(),
-            targets: HashMap::new(),
+            targets: Map::default(),
             credit: BURST,
             counters: AnnounceCounters::default(),
         })
@@ -151,14 +152,21 @@ impl Announcer {
     }
 
     /// Sends what may be sent. An announcement of a VIP that is not held, or whose interface has no use for it, is left out.
+    ///
+    /// While addresses are being added nothing is sent twice: the first announcement of the last one comes first.
     pub fn flush(&mut self, vips: &Vips, links: &Links) {
-        let mut forwarding = HashMap::new();
+        let mut forwarding = Map::default();
         let mut has_learnt = false;
+        let is_busy = vips.has_work();
         while self.credit > 0 && !self.queue.is_empty() {
-            let mut frames: Vec<Frame> = Vec::with_capacity(BATCH);
+            let mut frames: Vec<Frame> =
+                Vec::with_capacity(BATCH.min(self.queue.first.len() + self.queue.second.len()));
             while frames.len() < BATCH.min(self.credit) {
-                let Some(entry) = self.queue.pop() else { break };
+                let Some(entry) = self.queue.pop(is_busy) else { break };
                 frames.extend(self.frame(entry, vips, links, &mut forwarding, &mut has_learnt));
+            }
+            if frames.is_empty() && is_busy {
+                return;
             }
             self.credit -= frames.len();
             match self.send(&frames) {
@@ -179,7 +187,7 @@ impl Announcer {
         entry: Entry,
         vips: &Vips,
         links: &Links,
-        forwarding: &mut HashMap<u32, bool>,
+        forwarding: &mut Map<u32, bool>,
         has_learnt: &mut bool,
     ) -> Option<Frame> {
         let place = vips.held(entry.vip)?;
@@ -214,7 +222,7 @@ impl Announcer {
         let pieces: Vec<[IoSlice<'_>; 1]> =
             frames.iter().map(|frame| [IoSlice::new(frame.bytes.get(..frame.len).unwrap_or_default())]).collect();
         let targets: Vec<Option<LinkAddr>> = frames.iter().map(|frame| Some(frame.target)).collect();
-        let mut headers = MultiHeaders::preallocate(BATCH, None);
+        let mut headers = MultiHeaders::preallocate(frames.len(), None);
         let mut done = 0;
         while let (Some(pieces), Some(targets)) = (pieces.get(done..), targets.get(done..))
             && !pieces.is_empty()
@@ -254,8 +262,8 @@ pub fn is_forwarding(name: &str) -> bool {
 struct Queue {
     first: VecDeque<VipId>,
     second: VecDeque<VipId>,
-    in_first: HashSet<VipId>,
-    in_second: HashSet<VipId>,
+    in_first: Set<VipId>,
+    in_second: Set<VipId>,
 }
 
 /// One announcement to be sent; the form matters for IPv4 only.
@@ -293,10 +301,14 @@ impl Queue {
         }
     }
 
-    fn pop(&mut self) -> Option<Entry> {
+    /// Takes out the next one; `only_first`: none that is a repeat.
+    fn pop(&mut self, only_first: bool) -> Option<Entry> {
         if let Some(vip) = self.first.pop_front() {
             self.in_first.remove(&vip);
             return Some(Entry { vip, form: ArpForm::Request });
+        }
+        if only_first {
+            return None;
         }
         let vip = self.second.pop_front()?;
         self.in_second.remove(&vip);
@@ -332,7 +344,7 @@ mod tests {
             assert_eq!(queue.push(vip(index)), Pushed::Queued);
         }
         let mut order = Vec::new();
-        while let Some(entry) = queue.pop() {
+        while let Some(entry) = queue.pop(false) {
             order.push((entry.vip.1, entry.form));
             if entry.form == ArpForm::Request {
                 queue.push_second(entry.vip);
@@ -351,7 +363,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(vip(1));
         assert_eq!(queue.push(vip(1)), Pushed::Merged);
-        queue.pop();
+        queue.pop(false);
         assert_eq!(queue.push(vip(1)), Pushed::Queued);
     }
 
@@ -369,9 +381,9 @@ mod tests {
         let mut queue = Queue::default();
         queue.push(vip(1));
         queue.push(vip(2));
-        let entry = queue.pop().unwrap();
+        let entry = queue.pop(false).unwrap();
         queue.put_back(entry);
-        assert_eq!(queue.pop(), Some(entry));
-        assert_eq!(queue.pop().map(|entry| entry.vip), Some(vip(2)));
+        assert_eq!(queue.pop(false), Some(entry));
+        assert_eq!(queue.pop(false).map(|entry| entry.vip), Some(vip(2)));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock. One stop before: `net::service` with wishes and answers. One stop after: whoever wants to know.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -14,6 +15,8 @@ use crate::engine::time::Instant;
 #[derive(Debug, Default)]
 pub struct Asking {
     hosts: Vec<Asked>,
+    /// Who answered a moment ago, and when.
+    answered: VecDeque<(Instant, Question)>,
 }
 
 #[derive(Debug)]
@@ -26,9 +29,17 @@ struct Asked {
 }
 
 impl Asking {
-    /// Asks for a host; the reply says whether it answers. There is no reply when too many are asked at a time.
+    /// Asks for a host; the reply says whether it answers, or has a moment ago. There is no reply when too many are asked at a
+    /// time.
     pub fn ask(&mut self, now: Instant, question: Question, reply: oneshot::Sender<bool>) {
-        if let Some(asked) = self.hosts.iter_mut().find(|asked| asked.question == question) {
+        let is_old = |(at, _): &(Instant, Question)| now.since(*at) >= PATIENCE;
+        while self.answered.front().is_some_and(is_old) {
+            self.answered.pop_front();
+        }
+        if self.answered.iter().any(|(_, known)| *known == question) {
+            // Whoever wanted to know may be gone.
+            let _ = reply.send(true);
+        } else if let Some(asked) = self.hosts.iter_mut().find(|asked| asked.question == question) {
             if asked.replies.len() < REPLIES {
                 asked.replies.push(reply);
             }
@@ -43,6 +54,9 @@ impl Asking {
         let hosts = std::mem::take(&mut self.hosts);
         for mut asked in hosts {
             let is_there = answers.contains_key(&(asked.question.interface, asked.question.address));
+            if is_there && self.answered.len() < HOSTS {
+                self.answered.push_back((now, asked.question));
+            }
             if is_there || (asked.next_at <= now && asked.tries == TRIES) {
                 // Whoever wanted to know may be gone.
                 asked.replies.into_iter().for_each(|reply| {
@@ -123,6 +137,23 @@ mod tests {
         assert!(answer.try_recv().is_err());
         assert!(asking.turn(ms(900), &Answers::new()).is_empty() && asking.is_idle());
         assert_eq!(answer.try_recv(), Ok(false));
+    }
+
+    #[test]
+    fn a_host_that_answered_a_moment_ago_is_not_asked_again() {
+        let mut asking = Asking::default();
+        let _first = ask(&mut asking, HOST);
+        asking.turn(ms(0), &Answers::new());
+        asking.turn(ms(1), &Answers::from([((3, HOST.address), vec![[2; 6]])]));
+        for (at, is_known) in [(2, true), (300, true), (301, false)] {
+            let (reply, mut answer) = oneshot::channel();
+            asking.ask(ms(at), HOST, reply);
+            assert_eq!(
+                (answer.try_recv().ok(), asking.is_idle()),
+                (is_known.then_some(true), is_known),
+                "after {at} ms"
+            );
+        }
     }
 
     #[test]

@@ -42,6 +42,10 @@ const LINES: usize = 4;
 #[derive(Debug, Default)]
 pub struct Conflicts {
     claims: BTreeMap<RouterKey, Claim>,
+    /// When the next round of each claim begins.
+    rounds: BTreeSet<(Instant, RouterKey)>,
+    /// Claims of which something was asked and is to be judged.
+    asked: BTreeSet<RouterKey>,
     queue: VecDeque<Question>,
     /// When the next questions may go.
     send_at: Instant,
@@ -104,6 +108,8 @@ impl Conflicts {
             home: None,
             peers: BTreeMap::new(),
         };
+        self.forget(key);
+        self.rounds.insert((claim.round_at, key));
         self.claims.insert(key, claim);
     }
 
@@ -114,14 +120,14 @@ impl Conflicts {
         let is_yielding = claim.params.ownership.on_conflict == OnConflict::Yield;
         claim.foes.retain(|_, foe| foe.is_confirmed && is_yielding && !claim.peers.contains_key(&foe.mac));
         if claim.foes.is_empty() {
-            self.claims.remove(&key);
+            self.forget(key);
         }
     }
 
     /// Returns when something is to be done; `None`: never.
     pub fn deadline(&self) -> Option<Instant> {
         let sending = (!self.queue.is_empty()).then_some(self.send_at);
-        let rounds = self.claims.values().map(|claim| claim.round_at).min();
+        let rounds = self.rounds.first().map(|(at, _)| *at);
         // A round does not begin before the last one was judged.
         sending.or(self.heard_until).or(rounds)
     }
@@ -129,8 +135,15 @@ impl Conflicts {
     /// Begins the rounds that are due, and returns the next few questions.
     pub fn next_questions(&mut self, now: Instant, links: &Links) -> Vec<Question> {
         if self.queue.is_empty() && self.heard_until.is_none() {
-            for claim in self.claims.values_mut().filter(|claim| claim.round_at <= now) {
+            while let Some((at, key)) = self.rounds.pop_first() {
+                if at > now {
+                    self.rounds.insert((at, key));
+                    break;
+                }
+                let Some(claim) = self.claims.get_mut(&key) else { continue };
                 claim.begin(now, links, &mut self.queue);
+                self.asked.insert(key);
+                self.rounds.insert((claim.round_at, key));
             }
         }
         if self.queue.is_empty() || now < self.send_at {
@@ -154,15 +167,26 @@ impl Conflicts {
     /// Takes in the answers to all that was asked. `is_own`: whether a hardware address is this host's.
     pub fn judge(&mut self, answers: &Answers, is_own: impl Fn(&Mac) -> bool) {
         self.heard_until = None;
-        for (key, claim) in &mut self.claims {
+        for key in std::mem::take(&mut self.asked) {
+            let Some(claim) = self.claims.get_mut(&key) else { continue };
             let over = claim.judge(answers, &is_own);
-            claim.tell(*key, over, &mut self.notices);
+            claim.tell(key, over, &mut self.notices);
             if let Some((address, mac)) = claim.stranger().filter(|_| claim.yields()) {
-                self.troubles.push((*key, Trouble::Taken { address, mac }));
+                self.troubles.push((key, Trouble::Taken { address, mac }));
             }
-            claim.ask_again(&mut self.queue);
+            if claim.ask_again(&mut self.queue) {
+                self.asked.insert(key);
+            }
+            if claim.is_left && claim.foes.is_empty() {
+                self.forget(key);
+            }
         }
-        self.claims.retain(|_, claim| !claim.is_left || !claim.foes.is_empty());
+    }
+
+    fn forget(&mut self, key: RouterKey) {
+        if let Some(claim) = self.claims.remove(&key) {
+            self.rounds.remove(&(claim.round_at, key));
+        }
     }
 
     /// Returns who else has addresses of a router, for a person.
@@ -262,8 +286,8 @@ impl Claim {
         over
     }
 
-    /// Asks once more for what was answered for once, and for the peers.
-    fn ask_again(&mut self, queue: &mut VecDeque<Question>) {
+    /// Asks once more for what was answered for once, and for the peers; says whether there is such.
+    fn ask_again(&mut self, queue: &mut VecDeque<Question>) -> bool {
         let unsure = self.foes.iter().filter(|(_, foe)| !foe.is_confirmed).map(|(place, _)| *place);
         self.asked = unsure.collect();
         if !self.asked.is_empty() {
@@ -271,6 +295,7 @@ impl Claim {
             queue.extend(self.asked.iter().map(question));
             self.ask_for_peers(queue);
         }
+        !self.asked.is_empty()
     }
 
     /// Writes down who has addresses since this round, one line for each host; and who has them no longer.

@@ -3,10 +3,11 @@
 //! Everything is kept by interface index and found by name, so that renaming, deleting and making again are followed.
 //! One stop before: `net::netlink` events. One stop after: `engine::input::Interface`, and `net::vips`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use super::hash::{Map, Set};
 use super::netlink::{Address, Dump, Event, Link, OUR_PROTOCOL, Place};
 use crate::engine::input::Interface;
 use crate::engine::params::{CheckKind, NodeParams};
@@ -18,13 +19,13 @@ pub struct Watch {
     /// Names whose interfaces are told of.
     pub interfaces: BTreeSet<String>,
     /// Addresses that are never an interface's own, whoever added them.
-    pub vips: HashSet<IpAddr>,
+    pub vips: Set<IpAddr>,
     /// Addresses that are an interface's own although we add them.
-    pub fixed: HashSet<IpAddr>,
+    pub fixed: Set<IpAddr>,
     /// Configured source addresses, wherever they are.
-    pub sources: HashSet<IpAddr>,
+    pub sources: Set<IpAddr>,
     /// Where VIPs belong that nobody but a Master may hold: by interface, address and prefix length.
-    pub homes: BTreeMap<String, HashSet<(IpAddr, u8)>>,
+    pub homes: BTreeMap<String, Set<(IpAddr, u8)>>,
     /// How long an interface's own address may be away before it is told: half the shortest interval, half a second at most.
     pub patience: Duration,
 }
@@ -75,10 +76,10 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Links {
     watch: Watch,
-    links: HashMap<u32, View>,
-    by_name: HashMap<String, u32>,
+    links: Map<u32, View>,
+    by_name: Map<String, u32>,
     /// Deletions of ours whose notifications are yet to come.
-    echoes: HashMap<Place, u32>,
+    echoes: Map<Place, u32>,
     /// Watched names to look at again.
     dirty: BTreeSet<String>,
     /// What was told last.
@@ -97,7 +98,7 @@ struct View {
     /// The interface's own, in the kernel's order.
     own: Vec<Address>,
     /// VIPs; apart, because there may be thousands.
-    vips: HashMap<(IpAddr, u8), Address>,
+    vips: Map<(IpAddr, u8), Address>,
 }
 
 impl Links {
@@ -251,6 +252,12 @@ impl Links {
         self.links.get(&index).map(|view| &view.link)
     }
 
+    /// Returns all addresses of this host, VIPs among them, in no order.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let all = self.links.values().flat_map(|view| view.own.iter().chain(view.vips.values()));
+        all.map(|address| address.place.address)
+    }
+
     /// Returns the link-local IPv6 address of an interface, or any other of its own.
     pub fn own_v6(&self, index: u32) -> Option<Ipv6Addr> {
         let own = self.links.get(&index)?.own.iter().filter(|address| address.is_usable);
@@ -368,7 +375,7 @@ impl Links {
 
 impl View {
     fn new(link: Link) -> Self {
-        Self { link, own: Vec::new(), vips: HashMap::new() }
+        Self { link, own: Vec::new(), vips: Map::default() }
     }
 
     /// Puts an own address where the kernel puts it.

@@ -28,7 +28,7 @@ use super::introduce::Introductions;
 use super::links::{Change, Links, Watch};
 use super::netlink::{Dumper, Event, Monitor, Place, Refusal, Request, Requests, RouteMonitor};
 use super::notice::Notice;
-use super::prober::Prober;
+use super::prober::Ears;
 use super::routes::{self, Routes};
 use super::trouble::Troubles;
 use super::vips::{Job, Vips};
@@ -86,6 +86,8 @@ pub enum Wish {
         /// Where to.
         reply: oneshot::Sender<bool>,
     },
+    /// Answer with all addresses of this host, ours among them.
+    Addresses(oneshot::Sender<Vec<IpAddr>>),
     /// Answer when every released address is deleted. There is no answer while the kernel refuses to delete one, so
     /// whoever waits sets himself a limit.
     Settle(oneshot::Sender<()>),
@@ -162,11 +164,9 @@ pub struct NetService<F> {
     troubles: Troubles,
     conflicts: Conflicts,
     introductions: Introductions,
-    /// There while answers are awaited.
-    prober: Option<Prober>,
+    prober: Ears,
     asking: Asking,
-    /// There while a host is asked.
-    asker: Option<Prober>,
+    asker: Ears,
     /// There while there are routes or rules to follow.
     follower: Option<RouteMonitor>,
     announcer: Announcer,
@@ -215,9 +215,9 @@ impl<F: FnMut(Report)> NetService<F> {
             troubles: Troubles::default(),
             conflicts: Conflicts::default(),
             introductions: Introductions::default(),
-            prober: None,
+            prober: Ears::default(),
             asking: Asking::default(),
-            asker: None,
+            asker: Ears::default(),
             follower: None,
             announcer: Announcer::open().map_err(failed("a packet socket for announcements"))?,
             requests: Requests::open().map_err(failed("a netlink socket for requests"))?,
@@ -284,9 +284,7 @@ impl<F: FnMut(Report)> NetService<F> {
     /// Takes in all notifications and wishes that wait.
     fn hear(&mut self) {
         self.turn();
-        while let Some(event) = self.monitor.try_next() {
-            self.apply(event);
-        }
+        self.take_in();
         loop {
             match self.wishes.try_recv() {
                 Ok(wish) => self.heed(wish),
@@ -296,6 +294,13 @@ impl<F: FnMut(Report)> NetService<F> {
                     return;
                 }
             }
+        }
+    }
+
+    /// Takes in all notifications that wait.
+    fn take_in(&mut self) {
+        while let Some(event) = self.monitor.try_next() {
+            self.apply(event);
         }
     }
 
@@ -363,6 +368,11 @@ impl<F: FnMut(Report)> NetService<F> {
             Wish::Beat(at) => self.vips.beat(at),
             Wish::Reach { interface, host } => self.reach(&interface, host),
             Wish::Ask { interface, host, reply } => self.ask_host(&interface, host, reply),
+            Wish::Addresses(reply) => {
+                // The kernel may have told of more, and whoever made the change asks right after it.
+                self.take_in();
+                let _ = reply.send(self.links.addresses().collect());
+            }
             Wish::Settle(reply) => self.settling.push(reply),
             Wish::Withdrawn { params, reply } => self.withdrawing.push((params, reply)),
             Wish::Status { routers, reply } => {
@@ -401,6 +411,7 @@ impl<F: FnMut(Report)> NetService<F> {
     ///
     /// Rules and routes that go, then addresses that go or come, then routes and rules that come.
     fn work(&mut self) {
+        self.announce_some();
         self.batch.clear();
         if !self.withdraw_entries() {
             self.vips.next_batch(&self.links, &mut self.batch);
@@ -415,6 +426,11 @@ impl<F: FnMut(Report)> NetService<F> {
         if !self.vips.has_work() {
             self.add_entries();
         }
+        self.announce_some();
+    }
+
+    /// Sends what may be announced; the repeats of some addresses do not keep others from being added.
+    fn announce_some(&mut self) {
         while self.announcer.is_pending() && self.pace.tick().now_or_never().is_some() {
             self.announcer.tick();
         }

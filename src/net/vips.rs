@@ -9,7 +9,7 @@ mod keep;
 mod refused;
 mod state;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use keep::Pulse;
 pub use state::Job;
 use state::{Phase, Retry, Router, State, as_held, deletion, forget_wish, interface_of, is_good, new_address, wait};
 
+use super::hash::{Map, Set};
 use super::links::{Change, Links};
 use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};
 use super::notice::Notice;
@@ -35,11 +36,11 @@ pub type VipId = (RouterKey, u16);
 #[derive(Debug, Default)]
 pub struct Vips {
     /// Apart from the table, of which half may be free.
-    routers: HashMap<RouterKey, Box<Router>>,
+    routers: Map<RouterKey, Box<Router>>,
     /// Who wants what; nearly always one.
-    wanted: HashMap<Place, Vec<VipId>>,
+    wanted: Map<Place, Vec<VipId>>,
     /// Routers with VIPs on an interface of that name.
-    by_interface: HashMap<String, BTreeSet<RouterKey>>,
+    by_interface: Map<String, BTreeSet<RouterKey>>,
     /// Routers with something to add.
     ready: VecDeque<RouterKey>,
     /// Routers with VIPs that were not looked at.
@@ -47,7 +48,7 @@ pub struct Vips {
     /// Places to delete, in order; valid while they are in `doomed`.
     deletes: VecDeque<Place>,
     /// Places that must not be held; the value is the number of refusals.
-    doomed: HashMap<Place, u32>,
+    doomed: Map<Place, u32>,
     /// Refused work by the tick when it is tried again.
     waiting: BTreeSet<(u64, Retry)>,
     tick: u64,
@@ -427,7 +428,7 @@ impl Vips {
             self.plan_renewal();
         }
         // What `ready` and `waiting` hold of it is looked at again when its turn comes; searching them would cost more.
-        let names: HashSet<&str> = router.params.vips.iter().map(|vip| interface_of(vip, &router.params)).collect();
+        let names: Set<&str> = router.params.vips.iter().map(|vip| interface_of(vip, &router.params)).collect();
         for name in names {
             if let Some(keys) = self.by_interface.get_mut(name) {
                 keys.remove(&key);

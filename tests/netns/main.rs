@@ -36,6 +36,7 @@ mod intruder;
 mod laboratory;
 mod load;
 mod managers;
+mod many;
 mod measure;
 mod metrics;
 mod neighbours;

@@ -539,4 +539,4 @@ const BOOT: Duration = Duration::from_secs(1_800_000_000);
 pub const INDEX: u32 = 7;
 
 /// How long a Master of one VIP keeps it after it heard its successor.
-pub const OVERLAP: Duration = Duration::from_micros(10_100);
+pub const OVERLAP: Duration = Duration::from_millis(100);

@@ -210,8 +210,8 @@ pub const DELAY: u64 = 200_000;
 /// How long the VIP worker takes for a batch.
 pub const WORKER: u64 = 300_000;
 
-/// How long a node keeps its two addresses after it has heard its successor.
-pub const OVERLAP: u64 = 10_200_000;
+/// How long a node keeps its addresses after it has heard its successor, at an interval of a second.
+pub const OVERLAP: u64 = 100 * MS;
 
 /// One second.
 pub const SECOND: u64 = 1000 * MS;

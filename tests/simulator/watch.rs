@@ -395,7 +395,8 @@ impl Watch {
         if after.peers.iter().any(is_successor) {
             handover.succeeded_at.get_or_insert(now);
         }
-        let overlap = OVERLAP + OVERLAP_PER_VIP * after.params.vips.len() as u64;
+        let work = OVERLAP + OVERLAP_PER_VIP * after.params.vips.len() as u64;
+        let overlap = work.max((self.interval / 10).min(OVERLAP_LONGEST));
         let alone = handover.began_at + (self.interval + GRACE).min(LONGEST);
         let until = handover.succeeded_at.map_or(alone, |at| alone.min(at + overlap));
         demand(now < until, "addresses are kept for longer than a handover may take")
@@ -497,3 +498,4 @@ const WITHHELD: u64 = 100_000_000;
 const REPETITION: u64 = 50_000_000;
 const OVERLAP: u64 = 10_000_000;
 const OVERLAP_PER_VIP: u64 = 100_000;
+const OVERLAP_LONGEST: u64 = 100_000_000;

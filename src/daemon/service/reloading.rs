@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,11 +29,13 @@ use crate::net::links::Watch;
 use crate::net::service::Wish;
 use crate::wire::field::{Family, Vrid};
 
-/// A configuration on its way to the task that owns everything.
+/// What the task that owns everything is to do.
 #[derive(Debug)]
-pub(in crate::daemon) struct Order {
-    prepared: Prepared,
-    reply: oneshot::Sender<Result<Changes, ReloadError>>,
+pub(in crate::daemon) enum Order {
+    /// Go on with this configuration.
+    Reload(Prepared, oneshot::Sender<Result<Changes, ReloadError>>),
+    /// Tell which addresses this host has, by which a configuration may say what is for it.
+    Addresses(oneshot::Sender<Vec<IpAddr>>),
 }
 
 /// The state of reloading.
@@ -119,7 +122,7 @@ impl Service {
             Ok(prepared) => {
                 let (reply, done) = oneshot::channel();
                 // An error means that nobody takes orders any more.
-                let _ = self.reloading.orders.send(Order { prepared, reply });
+                let _ = self.reloading.orders.send(Order::Reload(prepared, reply));
                 done.await.unwrap_or(Err(ReloadError::Stopping))
             }
             Err(error) => Err(error),
@@ -148,7 +151,7 @@ impl Service {
                 self.journal.borrow().note(read_clocks(), Level::Error, Kind::Reload, &words);
             }
         }
-        let summary = self.told.borrow().clone();
+        let summary = self.last_summary();
         systemd::ready(if summary.is_empty() { "started" } else { &summary });
         result
     }
@@ -162,8 +165,12 @@ impl Service {
 
     async fn prepare(&self) -> Result<Prepared, ReloadError> {
         let source = self.reloading.source.clone();
+        let (reply, addresses) = oneshot::channel();
+        // An error means that nobody takes orders any more.
+        let _ = self.reloading.orders.send(Order::Addresses(reply));
+        let addresses = addresses.await.map_err(|_| ReloadError::Stopping)?;
         let hidden = secrecy::hide();
-        let result = spawn_blocking(move || prepare(&source)).await.unwrap_or(Err(ReloadError::Stopping));
+        let result = spawn_blocking(move || prepare(&source, &addresses)).await.unwrap_or(Err(ReloadError::Stopping));
         let params = result.as_ref().map_or_else(|_| Arc::clone(&self.params.borrow()), |new| Arc::clone(&new.params));
         hidden.unless_needed(&params);
         result
@@ -181,8 +188,15 @@ impl Service {
 
     /// Goes on with a configuration; in the task that hears the protocol thread, so that nothing comes in between.
     pub(super) async fn carry_out_order(self: &Rc<Self>, order: Order, net: &Net) {
-        let metrics = order.prepared.metrics.clone();
-        let result = self.go_on_with(order.prepared, net).await;
+        let (prepared, reply) = match order {
+            Order::Reload(prepared, reply) => (prepared, reply),
+            Order::Addresses(reply) => {
+                let _ = net.send(Wish::Addresses(reply)).await;
+                return;
+            }
+        };
+        let metrics = prepared.metrics.clone();
+        let result = self.go_on_with(prepared, net).await;
         if result.is_ok() {
             self.reloading.metrics.change(metrics);
             let restates = self.params.borrow().hooks.tells_states_on_reload;
@@ -190,7 +204,7 @@ impl Service {
                 self.hooks.restate(&now);
             }
         }
-        let _ = order.reply.send(result);
+        let _ = reply.send(result);
     }
 
     async fn go_on_with(self: &Rc<Self>, prepared: Prepared, net: &Net) -> Result<Changes, ReloadError> {
@@ -239,7 +253,7 @@ impl Service {
     async fn follow_up(self: &Rc<Self>, reloaded: &Reloaded, prepared: Prepared, net: &Net) {
         let before = self.params.replace(Arc::clone(&prepared.params));
         let after = prepared.params;
-        let began = |key: &RouterKey| self.states.borrow().get(key).is_some_and(|state| *state != StateName::Init);
+        let began = |key: &RouterKey| self.states.borrow().of(*key).is_some_and(|state| state != StateName::Init);
         {
             let mut routers = self.routers.borrow_mut();
             let old = std::mem::replace(&mut *routers, reloaded.routers.iter().cloned().collect());
@@ -253,7 +267,7 @@ impl Service {
             routers.extend(old.into_iter().filter(|(key, _)| self.reloading.is_parting(*key)));
         }
         let is_live = |key: &RouterKey| self.routers.borrow().contains_key(key);
-        self.states.borrow_mut().retain(|key, _| is_live(key));
+        self.states.borrow_mut().retain(|key| is_live(&key));
         self.journal.borrow_mut().replace_checks(&after.checks);
         self.identify(prepared.node);
         if before.hooks != after.hooks {

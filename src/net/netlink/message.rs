@@ -15,6 +15,10 @@ use super::{Address, Event, Link, NewAddress, OUR_PROTOCOL, Place, Refusal, Requ
 
 /// Message type of an acknowledgement or error.
 const NLMSG_ERROR: u16 = 2;
+/// Message type: what came before was dropped.
+const NLMSG_OVERRUN: u16 = 4;
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 /// Header flag: the error carries attributes.
 const NLM_F_ACK_TLVS: u16 = 0x200;
 /// Attribute of an error: the kernel's words.
@@ -23,6 +27,22 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 const FOREVER: u32 = u32::MAX;
 /// Length of a message header.
 const HEADER: usize = 16;
+
+/// Reads the notifications in a datagram; what is about something else is left out.
+pub(super) fn events(mut bytes: &[u8], mut on: impl FnMut(Event)) {
+    while let (Some(len), Some(kind)) = (read_u32(bytes, 0), read_u16(bytes, 4)) {
+        let len = len as usize;
+        let (Some(message), Some(body)) = (bytes.get(..len), bytes.get(HEADER..len)) else { return };
+        let found = match kind {
+            RTM_NEWADDR => super::address::read(body).map(Event::Address),
+            RTM_DELADDR => super::address::read(body).map(|address| Event::AddressGone(address.place)),
+            NLMSG_OVERRUN => Some(Event::Lost),
+            _ => NetlinkMessage::deserialize(message).ok().and_then(|message| event(message.payload)),
+        };
+        found.into_iter().for_each(&mut on);
+        bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
+    }
+}
 
 /// Turns a notification or a line of a dump into an event; `None` when it is about something else.
 pub(super) fn event(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Event> {
@@ -335,6 +355,32 @@ mod tests {
         assert_eq!(found, [Answer { sequence: 9, result: Err(refusal) }]);
         for cut in 0..bytes.len() {
             answers(&bytes[..cut], |answer| assert_eq!(answer.sequence, 9));
+        }
+    }
+
+    #[test]
+    fn datagram_tells_of_each_change_in_it() {
+        let told = place("10.0.0.30", 24);
+        let mut link = LinkMessage::default();
+        link.header.index = 9;
+        let mut datagram = Vec::new();
+        let address = RouteNetlinkMessage::NewAddress(bare(&told, told.address));
+        let gone = RouteNetlinkMessage::DelAddress(bare(&told, told.address));
+        for message in [gone, RouteNetlinkMessage::DelLink(link), address] {
+            let mut message = NetlinkMessage::from(message);
+            message.finalize();
+            let start = datagram.len();
+            datagram.resize(start + message.buffer_len().next_multiple_of(4), 0);
+            message.serialize(&mut datagram[start..]);
+        }
+        let mut found = Vec::new();
+        events(&datagram, |event| found.push(event));
+        assert_eq!(found[..2], [Event::AddressGone(told), Event::LinkGone { index: 9 }]);
+        assert!(matches!(&found[2..], [Event::Address(address)] if address.place == told), "{found:?}");
+        for cut in 0..datagram.len() {
+            let mut count = 0;
+            events(&datagram[..cut], |_| count += 1);
+            assert!(count < 3);
         }
     }
 

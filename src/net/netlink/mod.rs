@@ -6,12 +6,13 @@
 //! | [`monitor`] | hears of changes, on a socket of its own |
 //! | [`follow`] | hears of routes and rules of ours that are taken away |
 //! | [`dump`] | reads everything, at start and after lost notifications |
-//! | `message`, `route` | attributes to values and back |
+//! | `message`, `address`, `route` | attributes to values and back |
 //!
 //! Requests have a socket of their own without `rtnetlink`: the kernel answers within the system call that asks, so a
 //! batch is one send and a few receives, where a request through a connection task costs two task switches each.
-//! Notifications and dumps, which do wait, go through `rtnetlink`.
+//! Dumps and notifications about routes, which do wait, go through `rtnetlink`.
 
+mod address;
 pub mod dump;
 pub mod follow;
 mod message;

@@ -14,7 +14,6 @@ use crate::net::announce::is_forwarding;
 use crate::net::asking::Asking;
 use crate::net::conflict::Question;
 use crate::net::netlink::ask_anew;
-use crate::net::prober::Prober;
 use crate::wire::announce::{ARP_FRAME_LEN, ArpForm, NA_FRAME_LEN, write_gratuitous_arp, write_neighbor_advert};
 use crate::wire::inquiry::{arp_probe, neighbor_solicit};
 
@@ -39,6 +38,8 @@ impl<F: FnMut(Report)> NetService<F> {
             self.troubles.deadline(),
             self.conflicts.deadline(),
             self.asking.deadline(),
+            self.prober.deadline(),
+            self.asker.deadline(),
             self.links.deadline(),
         ];
         let next = next.into_iter().flatten().min()?;
@@ -48,18 +49,20 @@ impl<F: FnMut(Report)> NetService<F> {
     /// Asks who else has our addresses, and takes in who answered.
     fn inquire(&mut self, now: Instant) {
         if self.conflicts.is_heard(now) {
-            let answers = self.prober.take().map(|prober| prober.read()).unwrap_or_default();
+            let answers = self.prober.read();
+            self.prober.rest(now);
             let links = &self.links;
             self.conflicts.judge(&answers, |mac| links.is_own_mac(mac));
         }
         let questions = self.conflicts.next_questions(now, &self.links);
-        if !questions.is_empty() && self.prober.is_none() {
+        if !questions.is_empty() {
             // Without the sockets nobody is heard, and the next round tries again.
-            self.prober = Prober::open().ok();
+            self.prober.listen();
         }
         for question in questions {
             self.ask(question);
         }
+        self.prober.turn(now);
     }
 
     /// Lets the kernel ask for a host with the next packet.
@@ -83,23 +86,20 @@ impl<F: FnMut(Report)> NetService<F> {
 
     /// Asks for hosts, and takes in who answered.
     fn ask_hosts(&mut self, now: Instant) {
+        self.asker.turn(now);
         if self.asking.is_idle() {
             return;
         }
-        if self.asker.is_none() {
+        if !self.asker.listen() {
             // Without the sockets nobody is heard, and nothing can be said.
-            let Ok(asker) = Prober::open() else {
-                self.asking = Asking::default();
-                return;
-            };
-            self.asker = Some(asker);
+            self.asking = Asking::default();
+            return;
         }
-        let answers = self.asker.as_ref().map(Prober::read).unwrap_or_default();
-        for question in self.asking.turn(now, &answers) {
+        for question in self.asking.turn(now, &self.asker.read()) {
             self.ask(question);
         }
         if self.asking.is_idle() {
-            self.asker = None;
+            self.asker.rest(now);
         }
     }
 
