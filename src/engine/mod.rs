@@ -59,3 +59,4 @@ mod state;
 mod sync;
 pub mod time;
 pub mod verdict;
+mod wires;
