@@ -125,16 +125,17 @@ impl Effects {
         if self.adverts.is_empty() {
             return;
         }
-        let batch: Vec<(&Transmit, &[u8])> =
-            self.adverts.iter().map(|transmit| (transmit, node.payload(transmit))).collect();
-        let failures = self.sender.send(&batch);
+        let message = |index: usize| {
+            let transmit = self.adverts.get(index)?;
+            Some((transmit, node.payload(transmit)))
+        };
+        let failures = self.sender.send_each(self.adverts.len(), message);
         self.has_sent = true;
         self.failed += failures.len() as u64;
         let told = failures.first().and_then(|failure| {
-            let (transmit, _) = batch.get(failure.index)?;
+            let transmit = self.adverts.get(failure.index)?;
             Some((transmit.router, failure.errno))
         });
-        drop(batch);
         self.adverts.clear();
         node.flushed();
         let is_quiet = self.failure_told_at.is_some_and(|at| now.mono.since(at) < TELL_AGAIN);

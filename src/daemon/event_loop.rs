@@ -47,6 +47,8 @@ pub(super) struct EventLoop {
     signals: SignalDelivery<UnixStream, WithOrigin>,
     timer: TimerFd,
     armed: Option<Instant>,
+    /// When the timer was set last.
+    armed_at: Instant,
     /// The latest time the engine was told.
     handled_at: Instant,
     epoll: Epoll,
@@ -94,7 +96,8 @@ impl EventLoop {
         for socket in receiver.fds() {
             epoll.add(socket, readable(Source::Socket))?;
         }
-        epoll.add(&timer, readable(Source::Timer))?;
+        // Told of once each time it rings, so that it need not be read.
+        epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, Source::Timer as u64))?;
         epoll.add(&*inbox.bell, readable(Source::Bell))?;
         epoll.add(signals.get_read(), readable(Source::Signal))?;
         Ok(Self {
@@ -108,6 +111,7 @@ impl EventLoop {
             signals,
             timer,
             armed: None,
+            armed_at: Instant::default(),
             handled_at: Instant::default(),
             epoll,
             is_stopping: false,
@@ -129,14 +133,14 @@ impl EventLoop {
                 Err(_interrupted) => &[],
             };
             let is_ready = |source: Source| ready.iter().any(|event| event.data() == source as u64);
-            let (bell, signal) = (is_ready(Source::Bell), is_ready(Source::Signal));
-            if is_ready(Source::Timer) {
-                // Resets readiness; the engine knows what is due.
-                let _ = self.timer.wait();
+            let (bell, signal, timer) = (is_ready(Source::Bell), is_ready(Source::Signal), is_ready(Source::Timer));
+            let is_timer_alone = timer && ready.len() == 1;
+            if timer {
                 self.armed = None;
             }
             let began = read_clocks();
-            if self.drain_sockets(began) {
+            let has_nothing_to_hear = is_timer_alone && self.is_in_time(began);
+            if !has_nothing_to_hear && self.drain_sockets(began) {
                 break;
             }
             let now = shifted(began, self.handled_at.max(began.mono));
@@ -164,6 +168,13 @@ impl EventLoop {
         // First, so that the service thread does not wait for room while this one waits for the service thread.
         drop(self.inbox);
         self.effects.finish(&self.node);
+    }
+
+    /// Says whether a turn is for adverts that are due at this moment: nothing had come when the thread woke up, and it has
+    /// not slept since. The end of a Backup's patience looks at the sockets once more.
+    fn is_in_time(&mut self, began: Now) -> bool {
+        let is_late = self.node.poll_timeout().is_some_and(|at| began.mono.since(at) > AWAKE);
+        !is_late && !self.is_flooded && !self.node.is_takeover_next()
     }
 
     /// Reads what waits on the sockets: all that arrived before this turn, however much. Says whether the node has finished.
@@ -325,7 +336,7 @@ impl EventLoop {
             self.is_watching = at.since(now.mono) <= WATCH;
             deadline = Some(at - WATCH);
         }
-        if self.is_watching || deadline == self.armed {
+        if self.is_watching || deadline == self.armed || self.may_ring_early(now, deadline) {
             return;
         }
         let armed = match deadline {
@@ -337,6 +348,14 @@ impl EventLoop {
         };
         // Setting a timer fails only for a time that is none; then the next turn tries again.
         self.armed = armed.ok().and(deadline);
+        self.armed_at = now.mono;
+    }
+
+    /// Says whether the timer may stay although the deadline is later, as it is after each advert that a Backup hears: there are
+    /// thousands in a second, and the timer is far away and was set a moment ago. At worst it rings in vain, once.
+    fn may_ring_early(&self, now: Now, deadline: Option<Instant>) -> bool {
+        let is_far = deadline.zip(self.armed).is_some_and(|(at, armed)| at > armed && armed > now.mono + SETTLED);
+        is_far && now.mono.since(self.armed_at) < SETTLED
     }
 }
 
@@ -392,6 +411,12 @@ enum Source {
 
 /// How long before a takeover the thread stays awake.
 const WATCH: Duration = Duration::from_micros(250);
+
+/// A thread that serves a deadline this late was not kept from running.
+const AWAKE: Duration = Duration::from_millis(1);
+
+/// How often a timer that is further away than this is put off at most.
+const SETTLED: Duration = Duration::from_millis(10);
 
 /// A deadline that was due longer than this before a turn is served when all that waited has been read.
 const PUNCTUAL: Duration = Duration::from_millis(10);

@@ -61,3 +61,4 @@ mod state;
 mod sync;
 pub mod time;
 pub mod verdict;
+mod wires;

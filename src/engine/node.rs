@@ -3,7 +3,7 @@
 //! One stop before: `daemon::event_loop`, which calls [`Node::handle`], then [`Node::poll_output`] until `None`, then
 //! [`Node::poll_timeout`] once. No errors come back: a bad datagram becomes a counter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use super::router::{VirtualRouter, locate};
 use super::snapshot::RouterSnapshot;
 use super::sync::Group;
 use super::time::{Instant, Now};
+use super::wires::Wires;
 use crate::wire::field::Family;
 
 /// The VRRP engine of one node.
@@ -43,7 +44,7 @@ pub struct Node {
     pub(super) drains: Arc<Drains>,
     pub(super) interfaces: BTreeMap<String, Watched>,
     /// Slots by interface index, family and VRID; several only where unicast routers share a VRID.
-    pub(super) by_wire: HashMap<(u32, Family, u8), Vec<u32>>,
+    wires: Wires,
     pub(super) deadlines: Deadlines,
     pub(super) out: Outbox,
     pub(super) phase: Phase,
@@ -95,7 +96,7 @@ impl Node {
             groups,
             group_of,
             interfaces,
-            by_wire: HashMap::new(),
+            wires: Wires::default(),
             deadlines: Deadlines::default(),
             out: Outbox::default(),
             phase: Phase::Waiting,
@@ -261,14 +262,12 @@ impl Node {
         for &slot in slots {
             let Some(router) = self.routers.get(slot as usize) else { continue };
             let (family, vrid) = (router.params.family, router.params.vrid.get());
-            if let Some(places) = before.and_then(|index| self.by_wire.get_mut(&(index, family, vrid))) {
-                places.retain(|&other| other != slot);
+            if let Some(index) = before {
+                self.wires.remove(index, family, vrid, slot);
             }
             if let Some(index) = after {
-                let places = self.by_wire.entry((index, family, vrid)).or_default();
-                places.push(slot);
                 // Who is about to end is found when nobody else is.
-                places.sort_by_key(|slot| self.parting.contains(slot));
+                self.wires.add(index, family, vrid, slot, |slot| self.parting.contains(&slot));
             }
         }
     }
@@ -306,11 +305,15 @@ impl Node {
     pub(super) fn find<'a>(&self, datagram: Datagram<'a>) -> Result<(Packet<'a>, u32), (Refusal, Option<IpAddr>)> {
         let packet = Packet::read(datagram).map_err(|reason| (reason.into(), None))?;
         let vrid = packet.vrid().map_err(|reason| (reason.into(), Some(packet.source)))?;
-        let slots = self.by_wire.get(&(packet.interface, Family::of(&packet.source), vrid));
-        let slots = slots.map(Vec::as_slice).unwrap_or_default();
-        let is_addressed =
-            |slot: &&u32| self.routers.get(**slot as usize).is_some_and(|router| router.is_addressed(&packet));
-        let slot = slots.iter().find(is_addressed).or(slots.first());
+        let slots = self.wires.find(packet.interface, Family::of(&packet.source), vrid);
+        let slot = match slots {
+            [only] => Some(only),
+            several => {
+                let is_addressed =
+                    |slot: &&u32| self.routers.get(**slot as usize).is_some_and(|router| router.is_addressed(&packet));
+                several.iter().find(is_addressed).or(several.first())
+            }
+        };
         let unknown = Refusal { reason: Discard::UnknownVrid, evidence: Evidence::Number { found: vrid } };
         let slot = slot.ok_or((unknown, Some(packet.source)))?;
         Ok((packet, *slot))

@@ -13,6 +13,8 @@ pub(super) struct Outbox {
     pub queue: VecDeque<Output>,
     /// Adverts, one after another; emptied when the caller says that it has sent them.
     pub bytes: Vec<u8>,
+    /// Where an advert is made before it is copied for each destination; kept for its capacity.
+    pub draft: Vec<u8>,
     /// What signed adverts are stamped by.
     pub clock: Clock,
 }

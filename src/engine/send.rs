@@ -127,7 +127,8 @@ impl VirtualRouter {
         };
         let sequence = self.replay.stamp(time, hmac.guard);
         out.clock.mark_known();
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut out.draft);
+        bytes.clear();
         self.emit(priority, &mut bytes);
         let message_len = bytes.len();
         let origin = Origin { version: params.version, vrid: params.vrid, source: local.source };
@@ -144,6 +145,7 @@ impl VirtualRouter {
             let range = out.append(|place| place.extend_from_slice(&bytes));
             self.transmit(local, destination, None, range, out);
         }
+        out.draft = bytes;
     }
 
     /// Sends with an Authentication Header: one sequence number for all destinations.
@@ -157,7 +159,8 @@ impl VirtualRouter {
     ) {
         let IpAddr::V4(source) = local.source else { return };
         let (sequence, ip_id) = self.replay.next();
-        let mut message = Vec::new();
+        let mut message = std::mem::take(&mut out.draft);
+        message.clear();
         self.emit(priority, &mut message);
         for destination in to {
             let IpAddr::V4(to) = destination else { continue };
@@ -172,6 +175,7 @@ impl VirtualRouter {
             });
             self.transmit(local, destination, Some(AhHeader { ip_id }), range, out);
         }
+        out.draft = message;
     }
 
     fn transmit(&self, local: Local, destination: IpAddr, ah: Option<AhHeader>, range: Range<u32>, out: &mut Outbox) {

@@ -14,6 +14,7 @@ mod article;
 mod authentication;
 mod balancer;
 mod beside;
+mod calls;
 mod chaos;
 mod clients;
 mod cluster;

@@ -14,7 +14,7 @@ mod tap;
 
 pub use groups::Groups;
 pub use receiver::{Drained, Receiver};
-pub use sender::{Failure, Sender};
+pub use sender::{Failure, Message, Sender};
 pub use tap::{Seen, Tap};
 
 use std::fmt;

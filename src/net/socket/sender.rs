@@ -4,9 +4,8 @@
 //! what the kernel does not take at once is reported and lost, as any datagram may be. One stop before:
 //! `daemon::effects`.
 
-use std::cmp::Ordering;
 use std::io::IoSlice;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use nix::cmsg_space;
@@ -45,8 +44,8 @@ pub struct Sender {
     ah: Option<Socket>,
     headers_v4: MultiHeaders<SockaddrIn>,
     headers_v6: MultiHeaders<SockaddrIn6>,
-    /// Indices into the batch, grouped.
-    order: Vec<usize>,
+    /// Places in the batch, grouped; kept for its capacity.
+    order: Vec<Place>,
     failures: Vec<Failure>,
 }
 
@@ -59,7 +58,10 @@ enum Outlet {
 }
 
 /// One message: where to and what.
-type Message<'a> = (&'a Transmit, &'a [u8]);
+pub type Message<'a> = (&'a Transmit, &'a [u8]);
+
+/// A message of a batch: its [`neighbourhood`] and its index.
+type Place = (u64, usize);
 
 impl Sender {
     /// Opens the sockets that are wanted.
@@ -95,26 +97,27 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends every message of a batch, grouped by family, source and interface, else in the order of the batch.
+    /// Sends every message of a batch, as [`Sender::send_each`].
+    pub fn send(&mut self, batch: &[Message<'_>]) -> &[Failure] {
+        self.send_each(batch.len(), |index| batch.get(index).copied())
+    }
+
+    /// Sends `count` messages, grouped by interface, family and source, else in their order; `message` returns each by its
+    /// place.
     ///
-    /// Never blocks. Returns the messages the kernel did not take; one failing does not stop the others, except that
-    /// a full send buffer fails the rest of its group at once.
-    pub fn send(&mut self, batch: &[(&Transmit, &[u8])]) -> &[Failure] {
+    /// Never blocks, and allocates nothing once it has sent as many. Returns the messages the kernel did not take; one
+    /// failing does not stop the others, except that a full send buffer fails the rest of its group at once.
+    pub fn send_each<'a>(&mut self, count: usize, message: impl Fn(usize) -> Option<Message<'a>>) -> &[Failure] {
         self.failures.clear();
         let mut order = std::mem::take(&mut self.order);
         order.clear();
-        order.extend(0..batch.len());
+        order.extend((0..count).filter_map(|index| Some((neighbourhood(message(index)?.0), index))));
         // Unstable sorting needs no memory; the index makes it stable.
-        order.sort_unstable_by(|a, b| match (batch.get(*a), batch.get(*b)) {
-            (Some(first), Some(second)) => key(first.0).cmp(&key(second.0)).then(a.cmp(b)),
-            (None, Some(_)) | (Some(_), None) | (None, None) => Ordering::Equal,
-        });
-        for group in order.chunk_by(|a, b| match (batch.get(*a), batch.get(*b)) {
-            (Some(first), Some(second)) => key(first.0) == key(second.0),
-            (None, Some(_)) | (Some(_), None) | (None, None) => false,
-        }) {
+        order.sort_unstable();
+        let group = |place: &Place| message(place.1).map(|(transmit, _)| key(transmit));
+        for group in order.chunk_by(|a, b| a.0 == b.0 && group(a) == group(b)) {
             for chunk in group.chunks(BATCH) {
-                self.send_chunk(batch, chunk);
+                self.send_chunk(&message, chunk);
             }
         }
         self.order = order;
@@ -122,8 +125,8 @@ impl Sender {
     }
 
     /// Sends up to [`BATCH`] messages of one group.
-    fn send_chunk(&mut self, batch: &[Message<'_>], chunk: &[usize]) {
-        let Some((first, _)) = chunk.first().and_then(|index| batch.get(*index)) else {
+    fn send_chunk<'a>(&mut self, message: &impl Fn(usize) -> Option<Message<'a>>, chunk: &[Place]) {
+        let Some((first, _)) = chunk.first().and_then(|(_, index)| message(*index)) else {
             return;
         };
         let outlet = outlet(first);
@@ -137,8 +140,8 @@ impl Sender {
         };
         let mut headers = [[0; IP_HEADER]; BATCH];
         let mut pieces = [[IoSlice::new(&[]), IoSlice::new(&[])]; BATCH];
-        for ((piece, header), index) in pieces.iter_mut().zip(&mut headers).zip(chunk) {
-            let Some((transmit, bytes)) = batch.get(*index) else { continue };
+        for ((piece, header), (_, index)) in pieces.iter_mut().zip(&mut headers).zip(chunk) {
+            let Some((transmit, bytes)) = message(*index) else { continue };
             *piece = match outlet {
                 Outlet::V4 | Outlet::V6 => [IoSlice::new(&[]), IoSlice::new(bytes)],
                 Outlet::Ah => {
@@ -156,8 +159,8 @@ impl Sender {
                 };
                 let control = [ControlMessage::Ipv4PacketInfo(&place)];
                 let mut targets = [None; BATCH];
-                for (target, index) in targets.iter_mut().zip(chunk) {
-                    *target = batch.get(*index).and_then(|(transmit, _)| target_v4(transmit));
+                for (target, (_, index)) in targets.iter_mut().zip(chunk) {
+                    *target = message(*index).and_then(|(transmit, _)| target_v4(transmit));
                 }
                 flush(socket, &mut self.headers_v4, &pieces, &targets, &control, chunk, &mut self.failures);
             }
@@ -166,8 +169,8 @@ impl Sender {
                     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: source.octets() }, ipi6_ifindex: first.interface };
                 let control = [ControlMessage::Ipv6PacketInfo(&place)];
                 let mut targets = [None; BATCH];
-                for (target, index) in targets.iter_mut().zip(chunk) {
-                    *target = batch.get(*index).and_then(|(transmit, _)| target_v6(transmit));
+                for (target, (_, index)) in targets.iter_mut().zip(chunk) {
+                    *target = message(*index).and_then(|(transmit, _)| target_v6(transmit));
                 }
                 flush(socket, &mut self.headers_v6, &pieces, &targets, &control, chunk, &mut self.failures);
             }
@@ -192,7 +195,7 @@ fn flush<S: SockaddrLike + Copy>(
     pieces: &[[IoSlice<'_>; 2]; BATCH],
     targets: &[Option<S>; BATCH],
     control: &[ControlMessage<'_>; 1],
-    chunk: &[usize],
+    chunk: &[Place],
     failures: &mut Vec<Failure>,
 ) {
     let mut done = 0;
@@ -224,13 +227,25 @@ fn flush<S: SockaddrLike + Copy>(
 }
 
 /// Notes that messages were not taken.
-fn fail(failures: &mut Vec<Failure>, indices: &[usize], errno: Errno) {
-    failures.extend(indices.iter().map(|index| Failure { index: *index, errno }));
+fn fail(failures: &mut Vec<Failure>, places: &[Place], errno: Errno) {
+    failures.extend(places.iter().map(|(_, index)| Failure { index: *index, errno }));
 }
 
 /// Returns what all messages of one call must share.
 fn key(transmit: &Transmit) -> (Outlet, IpAddr, u32) {
     (outlet(transmit), transmit.source, transmit.interface)
+}
+
+/// Returns a number that is the same for messages of one [`key`], and as a rule for no others: cheap to sort by.
+fn neighbourhood(transmit: &Transmit) -> u64 {
+    let folded = match transmit.source {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits ^ bits >> 32 ^ bits >> 64 ^ bits >> 96) as u32
+        }
+    };
+    u64::from(transmit.interface) << 32 | u64::from(outlet(transmit) as u8) << 30 | u64::from(folded & 0x3fff_ffff)
 }
 
 /// Chooses the socket.
@@ -292,6 +307,7 @@ fn open_v4(protocol: i32, what: &'static str) -> Result<Socket, OpenError> {
         send_only(&socket)
     };
     set_up().map_err(|source| OpenError { what, source })?;
+    stand_aside(&socket, IpAddr::V4(Ipv4Addr::LOCALHOST));
     Ok(socket)
 }
 
@@ -306,7 +322,24 @@ fn open_v6(what: &'static str) -> Result<Socket, OpenError> {
         send_only(&socket)
     };
     set_up().map_err(|source| OpenError { what, source })?;
+    stand_aside(&socket, IpAddr::V6(Ipv6Addr::LOCALHOST));
     Ok(socket)
+}
+
+/// Keeps the kernel from making a copy of each packet that arrives, only for the filter of [`send_only`] to drop it: a bound raw
+/// socket is offered only what is for its address. What is sent names its own source.
+///
+/// Where that fails, the copies are made.
+fn stand_aside(socket: &Socket, address: IpAddr) {
+    let set_freebind = |on| match address {
+        IpAddr::V4(_) => socket.set_freebind_v4(on),
+        IpAddr::V6(_) => socket.set_freebind_v6(on),
+    };
+    // The loopback interface may be down, or have no addresses.
+    let _ = set_freebind(true);
+    let _ = socket.bind(&SocketAddr::new(address, 0).into());
+    // With it the kernel would not check the source address of what is sent.
+    let _ = set_freebind(false);
 }
 
 /// Gives a socket its priority and a large send buffer, and keeps the kernel from queueing what it would receive: a raw
