@@ -1,7 +1,7 @@
 //! How much room the values take of which there is one for each router, each peer or each deadline.
 //!
 //! A thousand routers are a thousand of each. Who makes one larger says so here, with what it is for; how much a router
-//! takes altogether is judged by `tests/footprint`.
+//! takes altogether is judged by `tests/guard/bytes.rs`.
 
 use std::mem::size_of;
 

@@ -3,19 +3,18 @@
 //! Bounds are a tenth to a fifth above what it is; a change that goes beyond is to say why. The sizes of single values are
 //! judged by `engine::footprint`.
 
-mod counting;
-
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use counting::held_by;
 use vrrpd::config::{self, Format, LocalHost};
 use vrrpd::engine::input::{Input, Interface, RouterKey};
 use vrrpd::engine::node::Node;
 use vrrpd::engine::output::{Output, StateName};
 use vrrpd::engine::params::NodeParams;
 use vrrpd::engine::time::{Instant, Now};
+
+use crate::counting::held_by;
 
 /// One address each, one peer each: as many as fit on an interface.
 const ROUTERS: usize = 255;
