@@ -143,8 +143,7 @@ fn start(options: &Options, log: &Log, (guard, origin): (&Guard, Origin)) -> Res
     let adopting = node.adopting().collect();
     let left = past.iter().flat_map(Past::left).collect();
     let of = |key| routers.get(&key).map(AsRef::as_ref);
-    let described = || routers.iter().map(|(key, params)| (*key, params.as_ref()));
-    let table = || Table::new(&path, described());
+    let table = || Table::new(&path, routers.iter().map(|(key, params)| (*key, params.as_ref())));
     let state = apart::work(|| State::create(&runtime_dir, table(), past.as_ref(), of));
     let effects = Effects::new(sender, to_service, state);
     let event_loop = EventLoop::new(node, receiver, effects, inbox).map_err(StartError::System)?;
