@@ -239,7 +239,7 @@ fn drains(node: &mut Node, state_dir: &StateDir) -> Drains {
 
 /// Tells a node what the process before it left.
 fn adopt(node: &mut Node, past: Option<&Past>, routers: &Routers) {
-    let Some(past) = past else { return };
+    let Some(past) = past.map(Past::index) else { return };
     for (&router, params) in routers {
         if let Some(imprint) = past.imprint(params) {
             node.handle(read_clocks(), Input::Adopt { router, imprint });

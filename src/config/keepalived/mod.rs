@@ -34,7 +34,7 @@ mod tree;
 mod value;
 mod vip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -102,6 +102,9 @@ struct Reader {
     global: Global,
     fixed: Fixed,
     drafts: Vec<Draft>,
+    /// The lines of instances by their names as written, and the names that they have here.
+    lines: BTreeMap<String, u32>,
+    taken: BTreeSet<String>,
     groups: Vec<SyncGroup>,
     defined: Vec<Defined>,
     /// All definitions of the file, to tell those that come too late.
@@ -119,6 +122,8 @@ impl Reader {
             global: Global::default(),
             fixed: Fixed::default(),
             drafts: Vec::new(),
+            lines: BTreeMap::new(),
+            taken: BTreeSet::new(),
             groups: Vec::new(),
             defined: Vec::new(),
             ahead: ahead.collect(),
@@ -180,9 +185,10 @@ impl Reader {
 
     fn instance(&mut self, node: &Node, report: &mut Report) {
         let Some(word) = node.word(0) else { return };
-        if let Some(first) = self.drafts.iter().find(|draft| draft.parts.name == word.value) {
-            return twice(node, first.spot.line, report);
+        if let Some(first) = self.lines.get(&word.value) {
+            return twice(node, *first, report);
         }
+        self.lines.insert(word.value.clone(), node.spot.line);
         value::no_more_words(node, 1, report);
         let name = self.unique_name(word, report);
         let mut draft = Draft::new(name, node.spot, self.global.inherited);
@@ -202,9 +208,10 @@ impl Reader {
     }
 
     /// Makes a name that an instance can have here.
-    fn unique_name(&self, written: &At<String>, report: &mut Report) -> String {
-        let name = value::unique_name(&written.value, |name| self.drafts.iter().any(|draft| draft.name == name));
+    fn unique_name(&mut self, written: &At<String>, report: &mut Report) -> String {
+        let name = value::unique_name(&written.value, |name| self.taken.contains(name));
         tell_renamed(written, &name, report);
+        self.taken.insert(name.clone());
         name
     }
 

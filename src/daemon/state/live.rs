@@ -71,7 +71,8 @@ impl State {
             written_at: Instant::default(),
             failure: None,
         };
-        if let Err(error) = state.replace(&table, |key| past.and_then(|past| past.slot(params(key)?))) {
+        let past = past.map(Past::index);
+        if let Err(error) = state.replace(&table, |key| past.as_ref().and_then(|past| past.slot(params(key)?))) {
             let _ = fs::remove_file(super::path(runtime_dir));
             state.failure = Some(error);
         }

@@ -1,5 +1,6 @@
 //! What an earlier process of this node left behind.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -44,10 +45,13 @@ impl Past {
         self.table.routers.iter().zip(self.slots.iter().map(Option::as_ref))
     }
 
-    /// Returns what is left of a router; `None`: it was not there, or its slot is unknown.
-    pub fn imprint(&self, params: &RouterParams) -> Option<Imprint> {
-        let (entry, slot) = self.routers().find(|(entry, _)| entry.is(params))?;
-        imprint(entry, slot?)
+    /// Makes what finds routers of a configuration in it.
+    pub fn index(&self) -> Index<'_> {
+        let mut index = BTreeMap::<_, Vec<_>>::new();
+        for (entry, slot) in self.routers() {
+            index.entry(entry.name.as_str()).or_default().push((entry, slot));
+        }
+        Index(index)
     }
 
     /// Returns the addresses that it held last, as far as they are not the host's own: interface, address, prefix length.
@@ -71,9 +75,25 @@ impl Past {
         }
         super::replace(runtime_dir, &bytes).map(drop)
     }
+}
+
+/// The routers of a state file by name.
+#[derive(Debug)]
+pub struct Index<'a>(BTreeMap<&'a str, Vec<(&'a Entry, Option<&'a Slot>)>>);
+
+impl<'a> Index<'a> {
+    /// Returns what is left of a router; `None`: it was not there, or its slot is unknown.
+    pub fn imprint(&self, params: &RouterParams) -> Option<Imprint> {
+        let (entry, slot) = self.find(params)?;
+        imprint(entry, slot?)
+    }
 
     pub(super) fn slot(&self, params: &RouterParams) -> Option<Slot> {
-        self.routers().find(|(entry, _)| entry.is(params)).and_then(|(_, slot)| slot.copied())
+        self.find(params).and_then(|(_, slot)| slot.copied())
+    }
+
+    fn find(&self, params: &RouterParams) -> Option<(&'a Entry, Option<&'a Slot>)> {
+        self.0.get(params.name.as_str())?.iter().find(|(entry, _)| entry.is(params)).copied()
     }
 }
 
