@@ -3,15 +3,16 @@
 //! Asked once for each packet, so it costs one multiplication and one memory access. Who sends packets chooses what is looked for and not
 //! what is in the table, so a hash that anybody can compute does no harm. One stop before: `engine::node`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
 
 use crate::wire::field::Family;
 
 /// Slots by interface index, family and VRID.
 #[derive(Debug, Default)]
 pub(super) struct Wires {
-    first: HashMap<u64, u32, BuildHasherDefault<Spread>>,
+    first: FxHashMap<u64, u32>,
     /// All slots of those that several routers share, in their order; only unicast routers do.
     shared: BTreeMap<u64, Vec<u32>>,
 }
@@ -60,35 +61,8 @@ fn number(interface: u32, family: Family, vrid: u8) -> u64 {
     u64::from(interface) << 9 | u64::from(family == Family::V6) << 8 | u64::from(vrid)
 }
 
-/// Spreads numbers that are close together over the table.
-#[derive(Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0 ^ u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // The table looks at the highest bits and at the lowest ones.
-        let product = number.wrapping_mul(GOLDEN);
-        self.0 = product ^ product >> 32;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// 2 to the 64th by the golden ratio: what is close together comes far apart.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
@@ -125,17 +99,5 @@ mod tests {
         wires.remove(2, Family::V4, 9, 7);
         assert!(wires.find(2, Family::V4, 9).is_empty());
         assert!(wires.shared.is_empty() && wires.first.is_empty());
-    }
-
-    #[test]
-    fn neighbours_are_spread_over_the_table() {
-        let hash = |number: u64| {
-            let mut spread = Spread::default();
-            spread.write_u64(number);
-            spread.finish()
-        };
-        let lowest: BTreeSet<u64> = (0..4096).map(|number| hash(number) % 8192).collect();
-        let highest: BTreeSet<u64> = (0..4096).map(|number| hash(number) >> 57).collect();
-        assert!(lowest.len() > 3000 && highest.len() == 128, "{} and {}", lowest.len(), highest.len());
     }
 }

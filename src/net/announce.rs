@@ -17,9 +17,9 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{LinkAddr, MsgFlags, MultiHeaders, sendmmsg, sendto, setsockopt, sockopt};
+use rustc_hash::{FxHashMap, FxHashSet};
 use socket2::{Domain, Socket, Type};
 
-use super::hash::{Map, Set};
 use super::links::Links;
 use super::vips::{VipId, Vips};
 use crate::engine::input::RouterKey;
@@ -53,7 +53,7 @@ pub struct AnnounceCounters {
 pub struct Announcer {
     socket: Socket,
     queue: Queue,
-    targets: Map<u32, LinkAddr>,
+    targets: FxHashMap<u32, LinkAddr>,
     credit: usize,
     counters: AnnounceCounters,
 }
@@ -86,7 +86,7 @@ impl Announcer {
         Ok(Self {
             socket,
             queue: Queue::default(),
-            targets: Map::default(),
+            targets: FxHashMap::default(),
             credit: BURST,
             counters: AnnounceCounters::default(),
         })
@@ -155,7 +155,7 @@ impl Announcer {
     ///
     /// While addresses are being added nothing is sent twice: the first announcement of the last one comes first.
     pub fn flush(&mut self, vips: &Vips, links: &Links) {
-        let mut forwarding = Map::default();
+        let mut forwarding = FxHashMap::default();
         let mut has_learnt = false;
         let is_busy = vips.has_work();
         while self.credit > 0 && !self.queue.is_empty() {
@@ -187,7 +187,7 @@ impl Announcer {
         entry: Entry,
         vips: &Vips,
         links: &Links,
-        forwarding: &mut Map<u32, bool>,
+        forwarding: &mut FxHashMap<u32, bool>,
         has_learnt: &mut bool,
     ) -> Option<Frame> {
         let place = vips.held(entry.vip)?;
@@ -262,8 +262,8 @@ pub fn is_forwarding(name: &str) -> bool {
 struct Queue {
     first: VecDeque<VipId>,
     second: VecDeque<VipId>,
-    in_first: Set<VipId>,
-    in_second: Set<VipId>,
+    in_first: FxHashSet<VipId>,
+    in_second: FxHashSet<VipId>,
 }
 
 /// One announcement to be sent; the form matters for IPv4 only.

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use super::hash::{Map, Set};
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::netlink::{Address, Dump, Event, Link, OUR_PROTOCOL, Place};
 use crate::engine::input::Interface;
 use crate::engine::params::{CheckKind, NodeParams};
@@ -19,13 +20,13 @@ pub struct Watch {
     /// Names whose interfaces are told of.
     pub interfaces: BTreeSet<String>,
     /// Addresses that are never an interface's own, whoever added them.
-    pub vips: Set<IpAddr>,
+    pub vips: FxHashSet<IpAddr>,
     /// Addresses that are an interface's own although we add them.
-    pub fixed: Set<IpAddr>,
+    pub fixed: FxHashSet<IpAddr>,
     /// Configured source addresses, wherever they are.
-    pub sources: Set<IpAddr>,
+    pub sources: FxHashSet<IpAddr>,
     /// Where VIPs belong that nobody but a Master may hold: by interface, address and prefix length.
-    pub homes: BTreeMap<String, Set<(IpAddr, u8)>>,
+    pub homes: BTreeMap<String, FxHashSet<(IpAddr, u8)>>,
     /// How long an interface's own address may be away before it is told: half the shortest interval, half a second at most.
     pub patience: Duration,
 }
@@ -76,10 +77,10 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Links {
     watch: Watch,
-    links: Map<u32, View>,
-    by_name: Map<String, u32>,
+    links: FxHashMap<u32, View>,
+    by_name: FxHashMap<String, u32>,
     /// Deletions of ours whose notifications are yet to come.
-    echoes: Map<Place, u32>,
+    echoes: FxHashMap<Place, u32>,
     /// Watched names to look at again.
     dirty: BTreeSet<String>,
     /// What was told last.
@@ -98,7 +99,7 @@ struct View {
     /// The interface's own, in the kernel's order.
     own: Vec<Address>,
     /// VIPs; apart, because there may be thousands.
-    vips: Map<(IpAddr, u8), Address>,
+    vips: FxHashMap<(IpAddr, u8), Address>,
 }
 
 impl Links {
@@ -375,7 +376,7 @@ impl Links {
 
 impl View {
     fn new(link: Link) -> Self {
-        Self { link, own: Vec::new(), vips: Map::default() }
+        Self { link, own: Vec::new(), vips: FxHashMap::default() }
     }
 
     /// Puts an own address where the kernel puts it.

@@ -13,7 +13,6 @@
 //! | [`prober`] | service | hears who answers for an address |
 //! | [`trouble`] | service | what keeps routers from holding addresses; no I/O |
 //! | [`notice`] | service | what is worth a line in the journal |
-//! | `hash` | service | tables by interface, address and router |
 //! | [`announce`] | service | gratuitous ARP and neighbour advertisements, paced |
 //! | [`service`] | service | joins all but the first into one task |
 //!
@@ -24,7 +23,6 @@ pub mod announce;
 pub mod asking;
 pub mod conflict;
 mod fixed;
-mod hash;
 mod introduce;
 pub mod links;
 pub mod netlink;

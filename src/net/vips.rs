@@ -14,11 +14,12 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use keep::Pulse;
 pub use state::Job;
 use state::{Phase, Retry, Router, State, as_held, deletion, forget_wish, interface_of, is_good, new_address, wait};
 
-use super::hash::{Map, Set};
 use super::links::{Change, Links};
 use super::netlink::{Address, OUR_PROTOCOL, Place, Refusal, Request};
 use super::notice::Notice;
@@ -36,11 +37,11 @@ pub type VipId = (RouterKey, u16);
 #[derive(Debug, Default)]
 pub struct Vips {
     /// Apart from the table, of which half may be free.
-    routers: Map<RouterKey, Box<Router>>,
+    routers: FxHashMap<RouterKey, Box<Router>>,
     /// Who wants what; nearly always one.
-    wanted: Map<Place, Vec<VipId>>,
+    wanted: FxHashMap<Place, Vec<VipId>>,
     /// Routers with VIPs on an interface of that name.
-    by_interface: Map<String, BTreeSet<RouterKey>>,
+    by_interface: FxHashMap<String, BTreeSet<RouterKey>>,
     /// Routers with something to add.
     ready: VecDeque<RouterKey>,
     /// Routers with VIPs that were not looked at.
@@ -48,7 +49,7 @@ pub struct Vips {
     /// Places to delete, in order; valid while they are in `doomed`.
     deletes: VecDeque<Place>,
     /// Places that must not be held; the value is the number of refusals.
-    doomed: Map<Place, u32>,
+    doomed: FxHashMap<Place, u32>,
     /// Refused work by the tick when it is tried again.
     waiting: BTreeSet<(u64, Retry)>,
     tick: u64,
@@ -428,7 +429,7 @@ impl Vips {
             self.plan_renewal();
         }
         // What `ready` and `waiting` hold of it is looked at again when its turn comes; searching them would cost more.
-        let names: Set<&str> = router.params.vips.iter().map(|vip| interface_of(vip, &router.params)).collect();
+        let names: FxHashSet<&str> = router.params.vips.iter().map(|vip| interface_of(vip, &router.params)).collect();
         for name in names {
             if let Some(keys) = self.by_interface.get_mut(name) {
                 keys.remove(&key);

@@ -5,8 +5,6 @@
 //! the same adverts, not more.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,16 +15,12 @@ use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::frame::Frame;
 use vrrpd::demo::lab::Node::{self, A, B};
-use vrrpd::demo::plan::Plan;
 use vrrpd::demo::scratch::Scratch;
 use vrrpd::demo::watch::{Log, Sight};
-use vrrpd::wire::field::Family;
 
 use crate::beside_others;
-use crate::cluster::Cluster;
-use crate::driver::Kind;
+use crate::crowd::{begin, head, instance};
 use crate::status::status;
-use crate::stories::quick;
 
 const ROUTERS: u8 = 64;
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -44,12 +38,7 @@ fn adverts_are_sent_and_read_many_in_a_system_call() {
 fn counts_calls() -> Result<(), LabError> {
     let scratch = Scratch::new()?;
     let files = [A, B].map(file);
-    let plan = Plan { interval: INTERVAL, addresses: vec![vip(ROUTERS)], ..quick() };
-    let mut cluster = Cluster::with_files(&plan, &[Kind::Vrrpd, Kind::Vrrpd], &files)?;
-    cluster.start(A)?;
-    cluster.start(B)?;
-    let all_held = |log: &Log| (1..=ROUTERS).all(|number| log.holders(vip(number)) == [A]).then_some(());
-    cluster.watch.wait("node a to hold all addresses", Duration::from_secs(20), all_held)?;
+    let mut cluster = begin(&files, ROUTERS, INTERVAL)?;
     // Past the repeated announcements that follow a takeover.
     cluster.watch.pause(Duration::from_secs(6))?;
 
@@ -109,23 +98,5 @@ fn adverts(log: &Log, since: Duration) -> u64 {
 }
 
 fn file(node: Node) -> String {
-    let (mut text, priority) = (format!("[daemon]\nnode = \"{node}\"\n"), if node == A { 200 } else { 100 });
-    let source = node.address(Family::V4);
-    let peer = if node == A { B } else { A }.address(Family::V4);
-    for number in 1..=ROUTERS {
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "[instance.r{number}]\ninterface = \"eth0\"\nvirtual_router_id = {number}\nversion = 3\n\
-             priority = {priority}\nadvert_interval = \"{}ms\"\nsource = \"{source}\"\npeers = [\"{peer}\"]\n\
-             addresses = [\"{}\"]\n",
-            INTERVAL.as_millis(),
-            vip(number)
-        );
-    }
-    text
-}
-
-fn vip(number: u8) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 77, 2, number))
+    (1..=ROUTERS).map(|number| instance(node, number, INTERVAL)).fold(head(node), |text, table| text + &table)
 }

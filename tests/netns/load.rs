@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,16 +11,13 @@ use vrrpd::demo::clock::now;
 use vrrpd::demo::error::LabError;
 use vrrpd::demo::frame::Frame;
 use vrrpd::demo::lab::Node::{self, A, B};
-use vrrpd::demo::plan::Plan;
 use vrrpd::demo::scratch::Scratch;
 use vrrpd::demo::watch::{Log, Sight};
 
-use crate::cluster::Cluster;
-use crate::driver::Kind;
+use crate::crowd::{begin, head, instance, vip};
 use crate::in_turn;
 use crate::processes::{descriptors, zombies};
 use crate::status::status;
-use crate::stories::quick;
 
 const ROUTERS: u8 = 100;
 const CHECKS: usize = 200;
@@ -45,14 +41,7 @@ fn keeps_cadence() -> Result<(), LabError> {
     let scratch = Scratch::new()?;
     let counted = COUNTED.map(|number| scratch.path().join(number.to_string()));
     let files = [A, B].map(|node| file(node, &scratch.path().display().to_string()));
-    let plan = Plan { interval: INTERVAL, addresses: vec![vip(ROUTERS)], ..quick() };
-    let mut cluster = Cluster::with_files(&plan, &[Kind::Vrrpd, Kind::Vrrpd], &files)?;
-    cluster.start(A)?;
-    cluster.start(B)?;
-    let all_held = |log: &Log| (1..=ROUTERS).all(|number| log.holders(vip(number)) == [A]).then_some(());
-    if let Err(error) = cluster.watch.wait("node a to hold all addresses", Duration::from_secs(20), all_held) {
-        panic!("{error}\n{}", cluster.lines(A).join("\n"));
-    }
+    let mut cluster = begin(&files, ROUTERS, INTERVAL)?;
     // Past the repeated announcements that follow a takeover.
     cluster.watch.pause(Duration::from_secs(2))?;
 
@@ -108,19 +97,10 @@ fn spacings(log: &Log, since: Duration) -> Vec<Duration> {
 
 /// Node a has the checks, two for each router; some of them write a line each time, to a file in `folder`.
 fn file(node: Node, folder: &str) -> String {
-    let (mut text, priority) = (format!("[daemon]\nnode = \"{node}\"\n"), if node == A { 200 } else { 100 });
-    let source = node.address(vrrpd::wire::field::Family::V4);
-    let peer = if node == A { B } else { A }.address(vrrpd::wire::field::Family::V4);
-    // Writing to a string does not fail.
+    let mut text = head(node);
     for number in 1..=ROUTERS {
-        let _ = write!(
-            text,
-            "[instance.r{number}]\ninterface = \"eth0\"\nvirtual_router_id = {number}\nversion = 3\n\
-             priority = {priority}\nadvert_interval = \"{}ms\"\nsource = \"{source}\"\npeers = [\"{peer}\"]\n\
-             addresses = [\"{}\"]\n",
-            INTERVAL.as_millis(),
-            vip(number)
-        );
+        text += &instance(node, number, INTERVAL);
+        // Writing to a string does not fail.
         if node == A {
             let second = usize::from(number) + CHECKS / 2;
             let _ = writeln!(text, "checks = [\"c{number}\", \"c{second}\"]");
@@ -139,10 +119,6 @@ fn file(node: Node, folder: &str) -> String {
         }
     }
     text
-}
-
-fn vip(number: u8) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 77, 2, number))
 }
 
 /// Each line is a byte.

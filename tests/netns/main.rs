@@ -21,6 +21,7 @@ mod cluster;
 mod conflict;
 mod conformance;
 mod crash;
+mod crowd;
 mod demo;
 mod doctor;
 mod drain;

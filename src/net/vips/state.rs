@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::keep::{LINES, MINUTE};
 use super::{VipId, Vips};
 use crate::engine::input::RouterKey;
 use crate::engine::params::{RouterParams, Vip};
 use crate::engine::time::Instant;
-use crate::net::hash::Map;
 use crate::net::links::Links;
 use crate::net::netlink::{Address, NewAddress, OUR_PROTOCOL, Place, Request};
 use crate::net::notice::Notice;
@@ -202,7 +203,7 @@ pub(super) fn unmarked_place((name, address, prefix_len): &(String, IpAddr, u8),
 }
 
 /// Withdraws one wish for a place.
-pub(super) fn forget_wish(wanted: &mut Map<Place, Vec<VipId>>, place: &Place, vip: VipId) {
+pub(super) fn forget_wish(wanted: &mut FxHashMap<Place, Vec<VipId>>, place: &Place, vip: VipId) {
     if let Some(vips) = wanted.get_mut(place) {
         vips.retain(|other| *other != vip);
         if vips.is_empty() {
